@@ -1,0 +1,1 @@
+"""Networks that can be tapped at any layer, before the ReLU."""

@@ -1,0 +1,44 @@
+"""What the rest of the project asks of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from atlas.units import Layer
+
+Relu = Callable[[Tensor], Tensor]
+
+
+class Window(NamedTuple):
+    """One convolution or pooling on the way to a layer, in pixels of its input.
+
+    `before` is the padding at the top and left.
+    """
+
+    kernel: int
+    stride: int
+    before: int
+
+
+class Network(Protocol):
+    """A vision network: named layers whose pre-ReLU outputs can be tapped."""
+
+    name: str
+    weights_sha256: str
+    layers: tuple[Layer, ...]
+    classes: int
+    labels: tuple[str, ...]
+
+    def taps(self, x: Tensor, layer: str, relu: Relu = ...) -> Tensor:
+        """Pre-ReLU (B, C, H', W') of one layer for x (B, 3, H, W), RGB in [0, 1]."""
+
+    def walk(self, x: Tensor, layers: Sequence[str], relu: Relu = ...) -> Iterator[
+        tuple[str, Tensor]
+    ]:
+        """The taps of several layers from one forward pass, in network order."""
+
+    def path(self, layer: str) -> tuple[Window, ...]:
+        """The windows on the widest path from the image to a layer."""

@@ -1,0 +1,1 @@
+"""Feature visualization: pure functions of tensors and recipes; knows nothing of files."""

@@ -1,0 +1,1 @@
+"""The website: catalogue → sheets → pages. Knows nothing of torch or of rendering."""
