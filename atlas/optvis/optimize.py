@@ -88,14 +88,13 @@ def render_chunk(
         relu = redirected_relu if number < recipe.redirect_steps else F.relu
         taps = network.taps(warp(to_image(spectrum), thetas[number]), layer, relu)
         achieved = objective(taps, relu)
-        total = achieved.sum()
+        loss = -achieved.sum()
         if diversity is not None:
-            total = total - diversity(taps, achieved)
-        (gradient,) = torch.autograd.grad(total, spectrum)
-        started |= gradient.flatten(1).any(dim=1)
+            loss = loss + diversity(taps, achieved)
+        (spectrum.grad,) = torch.autograd.grad(loss, spectrum)
         if observe is not None:
-            observe(Step(number, spectrum.detach().clone(), gradient, achieved.detach()))
-        spectrum.grad = -gradient
+            observe(Step(number, spectrum.detach().clone(), -spectrum.grad, achieved.detach()))
+        started |= spectrum.grad.flatten(1).any(dim=1)
         optimizer.step()
 
     with torch.no_grad():
