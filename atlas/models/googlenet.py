@@ -163,6 +163,11 @@ class GoogLeNet(nn.Module):
         self.register_buffer("_shift", shift.view(1, 3, 1, 1), persistent=False)
         self.eval()
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self._scale.device  # type: ignore[return-value]
+
     def _register(self, name: str, weight: Tensor, bias: Tensor) -> None:
         for suffix, value in (("weight", weight), ("bias", bias)):
             frozen = value.detach().to(torch.float32).contiguous()

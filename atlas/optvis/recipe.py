@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -98,6 +98,19 @@ class Render:
         }
 
 
+def check_kinds(kinds: Collection[str]) -> tuple[Kind, ...]:
+    """`kinds` in display order, each once.
+
+    Raises:
+        RecipeError: none at all, or one that does not exist.
+    """
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise RecipeError(f"unknown kind {unknown[0]!r}; choose from {', '.join(KINDS)}")
+    if not kinds:
+        raise RecipeError(f"no kinds given; choose from {', '.join(KINDS)}")
+    return tuple(kind for kind in KINDS if kind in kinds)
+
+
 def seed_for(unit: Unit, kind: Kind, number: int, base: int = 0) -> int:
     """A render's own 32-bit seed, from what it shows and the build's base seed."""
     text = f"{unit}/{kind}/{number}/{base}"
@@ -119,3 +132,8 @@ def stream(seed: int, purpose: Literal["start", "transforms"]) -> np.random.Gene
     """A random stream that belongs to one render alone, whatever its batch-mates (DESIGN §5)."""
     lane = {"start": 0, "transforms": 1}[purpose]
     return np.random.Generator(np.random.Philox(key=(lane << 64) | seed))
+
+
+def reseed(renders: Collection[Render], seed: int) -> tuple[Render, ...]:
+    """The same renders with `seed` as their own seed, counting up where there are several."""
+    return tuple(replace(r, seed=(seed + i) % 2**32) for i, r in enumerate(renders))

@@ -1,0 +1,231 @@
+"""The order of a build: config → model and dataset → plan → missing work → site."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from atlas.config import Config
+from atlas.engines import local
+from atlas.errors import AtlasError, OutputError
+from atlas.examples.collect import ExampleTable, collect
+from atlas.examples.sources import open_source
+from atlas.examples.table import pack, unpack
+from atlas.gather import StoreMedia, gather
+from atlas.models.googlenet import GoogLeNet
+from atlas.models.zoo import load_model
+from atlas.optvis.optimize import Rendered
+from atlas.optvis.recipe import Render
+from atlas.plan import Chunk, Plan, make_plan, missing_chunks
+from atlas.progress import Progress
+from atlas.site import SiteOptions, SiteReport, build_site
+from atlas.store import Store, key_of
+
+
+@dataclass
+class Report:
+    """What a run did, for the closing line; `warnings` are whole sentences."""
+
+    rendered: int = 0
+    reused: int = 0
+    failed: list[str] = field(default_factory=list)
+    images: int = 0
+    tables: int = 0
+    tables_reused: int = 0
+    site: SiteReport | None = None
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Project:
+    """A config with everything it names opened: model, dataset, store and the plan they make."""
+
+    def __init__(self, config: Config, quiet: bool = False) -> None:
+        self.config, self.quiet = config, quiet
+        self.report = Report()
+        self._start = time.monotonic()
+        self.device = pick_device(config.render.device)
+        self.network: GoogLeNet = load_model(config.model.name, config.model.weights)
+        self.source = open_source(config.dataset.source) if config.dataset.source else None
+        # Specs, sizes and steps are checked before any folder is made.
+        make_plan(config, self.network, None, self.device)
+        self.store = Store(config.store)
+        fingerprint = None
+        if self.source is not None:
+            with self.store.transaction():
+                fingerprint = self.source.fingerprint(self.store.file_digest)
+        self.plan: Plan = make_plan(config, self.network, fingerprint, self.device)
+        self.network.to(self.device)
+
+    def finish(self) -> Report:
+        """Close the store and return what was done."""
+        self.store.close()
+        self.report.seconds = time.monotonic() - self._start
+        return self.report
+
+    def render(self, shard: tuple[int, int] = (1, 1), dry_run: bool = False) -> None:
+        """Render what the store lacks of the plan's chunks."""
+        chunks, _ = self.plan.shard(*shard)
+        missing = missing_chunks(chunks, self.plan, self._is_done)
+        wanted = sum(len(chunk.renders) for chunk in chunks)
+        lacking = sum(not self._is_done(self._key(r)) for c in missing for r in c.renders)
+        self.report.reused = wanted - lacking
+        self.report.rendered = lacking
+        if not dry_run and missing:
+            self._render_chunks(missing, lacking)
+        self.report.failed = [
+            f"{render.unit} {render.kind} {render.number}"
+            for chunk in chunks
+            for render in chunk.renders
+            if (self.store.facts(self._key(render)) or {}).get("started") is False
+        ]
+        if self.report.failed:
+            some = ", ".join(self.report.failed[:5])
+            more = f" and {len(self.report.failed) - 5} more" if len(self.report.failed) > 5 else ""
+            self.report.warnings.append(f"never found a gradient: {some}{more}")
+
+    def _render_chunks(self, chunks: Sequence[Chunk], lacking: int) -> None:
+        done = 0
+        with Progress("rendering", lacking, "images", self.quiet) as progress:
+            for results in local.run(self.network, chunks, self.plan.recipe, self.device):
+                # What is there already stays: other plans may have made it (DESIGN §5).
+                new = [r for r in results if not self._is_done(self._key(r.render))]
+                self._keep(new)
+                done += len(new)
+                progress.advance(done)
+
+    def _keep(self, results: Sequence[Rendered]) -> None:
+        for result in results:
+            facts = {"activation": result.activation, "started": result.started}
+            self.store.put_image(self.plan.renders[result.render], result.image, facts)
+
+    def examples(self, shard: tuple[int, int] = (1, 1), dry_run: bool = False) -> None:
+        """Collect the example tables the store lacks, in one pass over the dataset."""
+        if self.source is None:
+            return
+        _, layers = self.plan.shard(*shard)
+        missing = [layer for layer in layers if self.table(layer) is None]
+        self.report.tables, self.report.tables_reused = len(missing), len(layers) - len(missing)
+        if missing and not dry_run:
+            with Progress("photographs", len(self.source), "images", self.quiet) as progress:
+                found = collect(
+                    self.network,
+                    self.source,
+                    missing,
+                    self.config.dataset.examples,
+                    self.plan.viewing,
+                    self.device,
+                    lambda done, _: progress.advance(done),
+                )
+            for layer, table in found.tables.items():
+                arrays = pack(table)
+                facts = {"images": table.images, "skipped": found.skipped}
+                self.store.put_arrays(self.plan.examples[layer], arrays, facts)
+            self.report.images = next(iter(found.tables.values())).images
+        if layers and (skipped := self.skipped()):
+            names = ", ".join(f"{name} ({reason})" for name, reason in skipped)
+            self.report.warnings.append(
+                f"skipped {len(skipped)} unreadable of {len(self.source)} images: {names}"
+            )
+
+    def table(self, layer: str) -> ExampleTable | None:
+        """The example table of a layer, if the store has it whole."""
+        recipe = self.plan.examples.get(layer)
+        if recipe is None:
+            return None
+        key = key_of(recipe)
+        facts, arrays = self.store.facts(key), self.store.read_arrays(key)
+        if facts is None or arrays is None:
+            return None
+        return unpack(arrays, int(str(facts["images"])))
+
+    def skipped(self) -> list[tuple[str, str]]:
+        """Images the dataset pass had to leave out, with reasons."""
+        for recipe in self.plan.examples.values():
+            facts = self.store.facts(key_of(recipe))
+            if facts is not None:
+                pairs = facts["skipped"]
+                assert isinstance(pairs, list)
+                return [(str(name), str(reason)) for name, reason in pairs]
+        return []
+
+    def pages(self) -> None:
+        """Make the site of what the store holds."""
+        site = self.config.site
+        tables = {layer: table for layer in self.plan.examples if (table := self.table(layer))}
+        catalogue, missing = gather(
+            self.config, self.plan, self.store, self.network, self.source, tables,
+            [name for name, _ in self.skipped()],
+        )
+        lacking_tables = [layer for layer in self.plan.examples if layer not in tables]
+        if missing or lacking_tables:
+            self.report.warnings.append(
+                f"the site lacks {missing} renders and the examples of {len(lacking_tables)} layers "
+                "that the store does not hold yet; atlas build makes them"
+            )
+        options = SiteOptions(
+            format=site.format,
+            quality=site.quality,
+            publish_examples=site.publish_examples,
+            templates=site.templates,
+            content=site.content,
+        )
+        bars: dict[str, Progress] = {}
+
+        def progress(stage: str, done: int, total: int) -> None:
+            bars.setdefault(stage, Progress(stage, total, "files", self.quiet)).advance(done)
+
+        try:
+            media = StoreMedia(self.store, self.source)
+            self.report.site = build_site(
+                catalogue, media, site.out, _Memo(self.store), options, progress
+            )
+        finally:
+            for bar in bars.values():
+                bar.__exit__(None, None, None)
+
+    def check_out(self) -> None:
+        """Fail before the work, not after it, if the site cannot be written."""
+        out = self.config.site.out
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            probe = out / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise OutputError(f"cannot write the site to {out}: {error.strerror or error}") from error
+
+    def _is_done(self, key: str) -> bool:
+        return self.store.facts(key) is not None
+
+    def _key(self, render: Render) -> str:
+        return key_of(self.plan.renders[render])
+
+
+class _Memo:
+    """The site's sheet index, kept in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, key: str) -> str | None:
+        return self._store.recall(f"sheet:{key}")
+
+    def put(self, key: str, sha256: str) -> None:
+        self._store.remember(f"sheet:{key}", sha256)
+
+
+def pick_device(wanted: str) -> str:
+    """``auto`` becomes ``cuda`` where there is one.
+
+    Raises:
+        AtlasError: ``cuda`` was asked for and there is none.
+    """
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise AtlasError("device cuda was asked for, but PyTorch finds no CUDA device; use cpu")
+    return wanted

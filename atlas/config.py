@@ -1,0 +1,145 @@
+"""`atlas.toml` and its command-line twins as frozen models; every error at once, with its key."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from atlas.errors import ConfigError
+
+Kind = Literal["neuron", "positive", "diverse", "negative"]
+Format = Literal["avif", "webp", "jpeg"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSection(_Section):
+    """``[model]``: which network, and the file its weights come from."""
+
+    name: str = "googlenet"
+    weights: Path | None = None
+
+
+class RenderSection(_Section):
+    """``[render]``: what is optimized and how. `chunk` is units per batch (0: by the device)."""
+
+    preset: Literal["draft", "standard", "distill"] = "standard"
+    size: int | None = None
+    steps: int | None = None
+    kinds: Annotated[tuple[Kind, ...], Field(min_length=1)] = (
+        "neuron",
+        "positive",
+        "diverse",
+        "negative",
+    )
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    engine: Literal["local"] = "local"
+    chunk: Annotated[int, Field(ge=0)] = 0
+
+
+class DatasetSection(_Section):
+    """``[dataset]``: where photographs come from and how many are kept a side."""
+
+    source: str | None = None
+    examples: Annotated[int, Field(ge=1, le=100)] = 10
+
+
+class SiteSection(_Section):
+    """``[site]``: where the pages go and how they are made."""
+
+    out: Path = Path("site")
+    title: str = "Channel atlas"
+    format: Format = "avif"
+    quality: Annotated[int, Field(ge=1, le=100)] = 50
+    publish_examples: bool = True
+    templates: Path | None = None
+    content: Path | None = None
+
+
+class Config(_Section):
+    """A whole atlas. Paths are as the process sees them: relative ones are already resolved."""
+
+    units: str = "all"
+    store: Path = Path("store")
+    model: ModelSection = ModelSection()
+    render: RenderSection = RenderSection()
+    dataset: DatasetSection = DatasetSection()
+    site: SiteSection = SiteSection()
+
+
+_PATHS = (("store",), ("model", "weights"), ("site", "out"), ("site", "templates"), ("site", "content"))
+
+
+def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
+    """Read a config file and lay the command line's options over it.
+
+    Args:
+        path: the file, or None for ``atlas.toml`` in the current folder where there is one.
+        overrides: dotted keys to values, e.g. ``{"render.steps": 64}``; None means not given.
+
+    Raises:
+        ConfigError: the file cannot be read, is no TOML, or has unknown keys or bad values; all
+            of them are named.
+    """
+    data: dict[str, Any] = {}
+    if path is None and Path("atlas.toml").is_file():
+        path = Path("atlas.toml")
+    if path is not None:
+        data = _read_toml(path)
+        _resolve(data, path.parent)
+    for dotted, value in overrides.items():
+        if value is None:
+            continue
+        section, _, key = dotted.rpartition(".")
+        target = data.setdefault(section, {}) if section else data
+        if isinstance(target, dict):
+            target[key] = value
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        where = str(path) if path is not None else "options"
+        raise ConfigError(f"{where}: " + "; ".join(_explain(error))) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"config {path} cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config {path} is not TOML: {error}") from error
+
+
+def _resolve(data: dict[str, Any], folder: Path) -> None:
+    """Make paths in a config file relative to its own folder."""
+    for *sections, key in _PATHS:
+        target: Any = data
+        for section in sections:
+            target = target.get(section, {}) if isinstance(target, dict) else {}
+        if isinstance(target, dict) and isinstance(target.get(key), str):
+            target[key] = str(folder / target[key])
+    dataset = data.get("dataset")
+    if isinstance(dataset, dict) and isinstance(source := dataset.get("source"), str):
+        kind, colon, rest = source.partition(":")
+        if kind == "folder" and colon and rest:
+            dataset["source"] = f"folder:{folder / rest}"
+
+
+def _explain(error: ValidationError) -> list[str]:
+    """One phrase per problem, each with its key."""
+    phrases = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            phrases.append(f"unknown key {key!r}")
+        else:
+            phrases.append(f"{key}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+                           f", not {str(problem['input'])[:60]!r}")
+    return phrases

@@ -1,0 +1,1 @@
+"""Engines carry out missing work; what they do is decided by the plan alone."""

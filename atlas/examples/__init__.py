@@ -1,0 +1,1 @@
+"""Dataset examples: which photographs drive a channel most and least, and where in them."""

@@ -1,0 +1,166 @@
+"""Store → catalogue: the records the site is drawn from, and the pictures behind them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+import atlas
+from atlas.config import Config
+from atlas.errors import DatasetError
+from atlas.examples.collect import ExampleTable
+from atlas.examples.crop import crop_box
+from atlas.examples.receptive import ReceptiveField, theoretical
+from atlas.examples.sources import FolderSource, UnreadableImageError
+from atlas.models.googlenet import GoogLeNet
+from atlas.models.zoo import ZOO
+from atlas.optvis.recipe import renders_of
+from atlas.plan import Plan
+from atlas.site.catalogue import (
+    Catalogue,
+    ChannelRecord,
+    DatasetRecord,
+    ExampleRecord,
+    ModelRecord,
+    RenderRecord,
+)
+from atlas.store import Store, key_of
+from atlas.units import Unit
+
+
+def gather(
+    config: Config,
+    plan: Plan,
+    store: Store,
+    network: GoogLeNet,
+    source: FolderSource | None,
+    tables: Mapping[str, ExampleTable],
+    skipped: Sequence[str] = (),
+) -> tuple[Catalogue, int]:
+    """The catalogue of what the store holds of a plan, and how many renders it lacks."""
+    missing = 0
+    channels = []
+    layers = {layer.name: layer for layer in network.layers}
+    fields = {name: theoretical(network.path(name)) for name in tables}
+    frames = _Frames(plan, source) if source is not None else None
+    for unit in plan.units:
+        renders: list[RenderRecord] = []
+        for render in renders_of(unit, config.render.kinds, config.render.seed):
+            key = key_of(plan.renders[render])
+            facts = store.facts(key)
+            if facts is None:
+                missing += 1
+                continue
+            renders.append(
+                RenderRecord(
+                    render.kind,
+                    render.number,
+                    float(str(facts["activation"])),
+                    plan.recipe.steps,
+                    plan.recipe.size,
+                    render.seed,
+                    key,
+                    bool(facts["started"]),
+                )
+            )
+        table = tables.get(unit.layer)
+        examples: tuple[ExampleRecord, ...] = ()
+        stats: dict[str, float] = {}
+        if table is not None and frames is not None:
+            examples = tuple(_examples(unit, table, fields[unit.layer], frames))
+            stats = {name: float(values[unit.index]) for name, values in table.stats.items()}
+            stats["images"] = table.images
+        branch = layers[unit.layer].branch_of(unit.index).name
+        record = ChannelRecord(unit.layer, unit.index, branch, tuple(renders), examples, stats)
+        channels.append(record)
+    dataset = None
+    if source is not None and tables:
+        images = next(iter(tables.values())).images
+        dataset = DatasetRecord(source.spec, images, tuple(skipped))
+    catalogue = Catalogue(
+        config.site.title,
+        f"channel-atlas {atlas.__version__}",
+        ModelRecord(
+            network.name, ZOO[network.name].title, network.weights_sha256, network.classes
+        ),
+        dataset,
+        plan.recipe.as_json() | {"preset": config.render.preset, "base_seed": config.render.seed},
+        network.layers,
+        channels,
+    )
+    return catalogue, missing
+
+
+class _Frames:
+    """Sizes of source images, read once each, for turning positions into crops."""
+
+    def __init__(self, plan: Plan, source: FolderSource) -> None:
+        self._viewing, self.source = plan.viewing, source
+        self._sizes: dict[int, tuple[int, int]] = {}
+
+    def box(self, image: int, field: ReceptiveField, position: tuple[int, int]
+            ) -> tuple[int, int, int, int]:
+        if image not in self._sizes:
+            self._sizes[image] = self.source.size(image)
+        return crop_box(field, position, self._viewing.frame(*self._sizes[image]))
+
+
+def _examples(
+    unit: Unit, table: ExampleTable, field: ReceptiveField, frames: _Frames
+) -> Iterator[ExampleRecord]:
+    sides = (
+        ("positive", table.top_image, table.top_value, table.top_position),
+        ("negative", table.bottom_image, table.bottom_value, table.bottom_position),
+    )
+    for side, images, values, positions in sides:
+        for rank, image in enumerate(images[unit.index].tolist()):
+            if image < 0:
+                break
+            item = frames.source.items[image]
+            y, x = positions[unit.index, rank].tolist()
+            yield ExampleRecord(
+                "positive" if side == "positive" else "negative",
+                rank,
+                item.id,
+                item.label,
+                float(values[unit.index, rank]),
+                (y, x),
+                frames.box(image, field, (y, x)),
+            )
+
+
+class StoreMedia:
+    """Pictures for the site: masters from the store, crops from the dataset."""
+
+    def __init__(self, store: Store, source: FolderSource | None) -> None:
+        self._store, self._source = store, source
+        self._index = {item.id: i for i, item in enumerate(source.items)} if source else {}
+
+    def render(self, record: RenderRecord) -> NDArray[np.uint8]:
+        """The master of a render, (S, S, 3)."""
+        return self._store.read_image(record.recipe_sha256)
+
+    def render_digest(self, record: RenderRecord) -> str:
+        """The digest of its file."""
+        return self._store.digest(record.recipe_sha256)
+
+    def crop(self, record: ExampleRecord) -> NDArray[np.uint8]:
+        """The square crop of an example out of its photograph."""
+        if self._source is None:
+            raise DatasetError("examples need their dataset")
+        try:
+            image = self._source.load(self._index[record.source])
+        except UnreadableImageError as error:
+            raise DatasetError(f"{record.source} can no longer be read: {error}") from error
+        return np.asarray(image.crop(record.crop))
+
+    def crop_digest(self, record: ExampleRecord) -> str:
+        """A digest of the image's bytes and the crop's place."""
+        if self._source is None:
+            raise DatasetError("examples need their dataset")
+        path = self._source.files[self._index[record.source]]
+        text = f"{self._store.file_digest(path)}:{record.crop}"
+        return hashlib.sha256(text.encode()).hexdigest()

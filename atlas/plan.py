@@ -1,0 +1,106 @@
+"""Config and model → what has to exist: renders in fixed chunks, example tables by layer.
+
+The plan is pure: it depends on the config, the model and the dataset's fingerprint, never on
+what happens to be in the store (DESIGN §5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from atlas.config import Config
+from atlas.examples import collect
+from atlas.examples.view import Viewing
+from atlas.models.network import Network
+from atlas.optvis.recipe import Recipe, Render, from_preset, renders_of
+from atlas.store import key_of
+from atlas.units import Unit, by_layer, parse_units
+
+CHUNK_IMAGES = {"cpu": 8, "cuda": 256}
+"""Images per batch aimed at: beyond 8, two CPU cores gain nothing."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Renders that are made together, always; of one layer."""
+
+    layer: str
+    renders: tuple[Render, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a build needs, with the store's recipe (the key's preimage) of each piece."""
+
+    units: tuple[Unit, ...]
+    recipe: Recipe
+    chunks: tuple[Chunk, ...]
+    renders: Mapping[Render, Mapping[str, object]]
+    examples: Mapping[str, Mapping[str, object]]
+    viewing: Viewing
+
+    def shard(self, index: int, count: int) -> tuple[tuple[Chunk, ...], tuple[str, ...]]:
+        """Chunks and example layers of shard `index` (1 to `count`)."""
+        return self.chunks[index - 1 :: count], tuple(self.examples)[index - 1 :: count]
+
+
+def make_plan(config: Config, network: Network, dataset: str | None, device: str) -> Plan:
+    """Plan a build.
+
+    Args:
+        dataset: the dataset's fingerprint, or None without one.
+        device: ``cpu`` or ``cuda``; it decides the chunks.
+
+    Raises:
+        UnitError: the config's unit spec names what is not there.
+        RecipeError: size or steps are out of range.
+    """
+    units = parse_units(config.units, network.layers)
+    recipe = from_preset(config.render.preset, config.render.size, config.render.steps)
+    model: dict[str, object] = {"model": network.name, "weights": network.weights_sha256}
+    shared = recipe.as_json() | model
+    of_unit = {u: renders_of(u, config.render.kinds, config.render.seed) for u in units}
+    viewing = Viewing()
+    examples: dict[str, Mapping[str, object]] = {}
+    if dataset is not None:
+        for layer in by_layer(units):
+            examples[layer] = model | {
+                "stage": "examples",
+                "version": collect.VERSION,
+                "dataset": dataset,
+                "layer": layer,
+                "examples": config.dataset.examples,
+                "viewing": [viewing.short_side, viewing.crop],
+            }
+    return Plan(
+        units,
+        recipe,
+        tuple(cut(of_unit, config.render.chunk, device)),
+        {r: shared | r.as_json() for renders in of_unit.values() for r in renders},
+        examples,
+        viewing,
+    )
+
+
+def cut(
+    of_unit: Mapping[Unit, Sequence[Render]], units_per_chunk: int, device: str
+) -> list[Chunk]:
+    """Cut the renders of each layer into fixed runs of units."""
+    chunks = []
+    for layer, indices in by_layer(of_unit).items():
+        images = len(of_unit[Unit(layer, indices[0])])
+        run = units_per_chunk or max(1, CHUNK_IMAGES[device] // images)
+        for start in range(0, len(indices), run):
+            members = [Unit(layer, index) for index in indices[start : start + run]]
+            chunks.append(Chunk(layer, tuple(r for unit in members for r in of_unit[unit])))
+    return chunks
+
+
+def missing_chunks(
+    chunks: Sequence[Chunk], plan: Plan, done: Callable[[str], bool]
+) -> list[Chunk]:
+    """The chunks of which anything is not `done` (asked by key)."""
+    return [
+        chunk for chunk in chunks if not all(done(key_of(plan.renders[r])) for r in chunk.renders)
+    ]

@@ -1,0 +1,150 @@
+"""Makes the strips that `atlas.site.sheets` planned, each once.
+
+A strip's key names everything its bytes depend on. If the index knows the key and the file still
+has the digest it had, nothing is done and no master is read.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from atlas.errors import WorkError
+from atlas.site.catalogue import Media, RenderRecord, SheetIndex
+from atlas.site.files import digest_of, sha256, write_if_changed
+from atlas.site.sheets import Format, Strip
+
+STAGE_VERSION = 1
+"""Raise it when the same inputs are meant to give other bytes."""
+
+AVIF_SPEED = 8
+"""Measured on a strip of seven 224-px renders at quality 50, one core: speed 8 takes 0.12 s for
+92 kB, speed 6 0.35 s for 93 kB at a PSNR 0.1 dB higher, speed 4 2.0 s for 101 kB at +1 dB."""
+
+WORKERS = min(4, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class SheetCounts:
+    """How many sheets were made anew and how many stood already."""
+
+    encoded: int
+    reused: int
+
+
+def strip_key(strip: Strip, media: Media, format: Format, quality: int) -> str:
+    """The sha256 of all that decides a strip's bytes, as canonical JSON."""
+    facts = {
+        "stage": "sheet",
+        "version": STAGE_VERSION,
+        "format": format,
+        "quality": quality,
+        "tile": strip.size,
+        "inputs": [
+            media.render_digest(s) if isinstance(s, RenderRecord) else media.crop_digest(s)
+            for s in strip.sources
+        ],
+    }
+    return sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())
+
+
+def compose(pictures: Sequence[NDArray[np.uint8]], size: int) -> Image.Image:
+    """Square RGB pictures (h, h, 3) side by side, each resized to `size`: Lanczos down, bicubic up.
+
+    Raises:
+        WorkError: a picture is not square, which would have to be stretched.
+    """
+    strip = Image.new("RGB", (size * len(pictures), size))
+    for i, pixels in enumerate(pictures):
+        if pixels.ndim != 3 or pixels.shape[0] != pixels.shape[1] or pixels.shape[2] != 3:
+            raise WorkError(f"a picture of shape {pixels.shape} is not a square RGB image")
+        picture = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.uint8))
+        if picture.width != size:
+            up = picture.width < size
+            kernel = Image.Resampling.BICUBIC if up else Image.Resampling.LANCZOS
+            picture = picture.resize((size, size), kernel)
+        strip.paste(picture, (i * size, 0))
+    return strip
+
+
+def encode(image: Image.Image, format: Format, quality: int) -> bytes:
+    """The file of an image; the same bytes every time (one thread each, no metadata)."""
+    buffer = io.BytesIO()
+    if format == "avif":
+        image.save(buffer, "AVIF", quality=quality, speed=AVIF_SPEED, max_threads=1)
+    elif format == "webp":
+        image.save(buffer, "WEBP", quality=quality, method=4)
+    else:
+        image.save(buffer, "JPEG", quality=quality, optimize=True, progressive=True)
+    return buffer.getvalue()
+
+
+def make_sheets(
+    strips: Sequence[Strip],
+    media: Media,
+    out: Path,
+    index: SheetIndex,
+    format: Format,
+    quality: int,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> SheetCounts:
+    """Bring every strip's file in `out` up to date.
+
+    Masters and the index are only ever touched from the calling thread, since a store need not
+    bear more than one; encoders, which release the interpreter's lock, run in a few others.
+    """
+    encoded = reused = done = 0
+    pending: deque[tuple[str, Strip, Future[bytes]]] = deque()
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress("sheets", done, len(strips))
+
+    def finish() -> None:
+        nonlocal encoded
+        key, strip, future = pending.popleft()
+        data = future.result()
+        write_if_changed(out / strip.path, data)
+        index.put(key, sha256(data))
+        encoded += 1
+        step()
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        try:
+            for strip in strips:
+                key = strip_key(strip, media, format, quality)
+                known = index.get(key)
+                if known is not None and known == digest_of(out / strip.path):
+                    reused += 1
+                    step()
+                    continue
+                image = compose(list(_pixels(strip, media)), strip.size)
+                pending.append((key, strip, pool.submit(encode, image, format, quality)))
+                if len(pending) > 2 * WORKERS:  # bounds the memory, not the speed
+                    finish()
+            while pending:
+                finish()
+        finally:
+            for _, _, future in pending:
+                future.cancel()
+    return SheetCounts(encoded, reused)
+
+
+def _pixels(strip: Strip, media: Media) -> Iterator[NDArray[np.uint8]]:
+    for source in strip.sources:
+        if isinstance(source, RenderRecord):
+            yield media.render(source)
+        else:
+            yield media.crop(source)

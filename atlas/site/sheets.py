@@ -1,0 +1,165 @@
+"""Which picture lies where: every image file of the site is a *strip*, tiles side by side in a row.
+
+Tile `i` of a strip of T-pixel tiles is the square from (i·T, 0) to ((i+1)·T, T). A page shows it
+by a plain `<img>` whose box is square, with ``object-fit: cover`` and an ``object-position`` that
+follows from i and the number of tiles; two classes say both (`stylesheet`). One file a channel
+and side instead of ten keeps 5,808 channels below the file limits of static hosts (DESIGN §6).
+
+This module only plans; `atlas.site.encode` makes the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from atlas.site.catalogue import Catalogue, ChannelRecord, ExampleRecord, RenderRecord
+from atlas.site.text import slug
+
+Format = Literal["avif", "webp", "jpeg"]
+SUFFIX: dict[Format, str] = {"avif": "avif", "webp": "webp", "jpeg": "jpg"}
+
+RENDER_LIMIT = 256
+"""Largest tile of a render in pixels: what a page shows at its widest, on an ordinary screen."""
+EXAMPLE_SIZE = 112
+LAYER_SIZE = 128
+LAYER_TILES = 32
+"""Tiles a layer strip: a screenful, so that lazy loading has something to leave out."""
+LONGEST = 60
+"""Most tiles in any strip: 60 × 256 px stay below WebP's 16,383."""
+SAMPLES = 8
+"""Pictures in a layer's row on the index page."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The place of one picture: tile `index` of the `count` in `sheet`, `size` pixels square."""
+
+    sheet: str
+    index: int
+    count: int
+    size: int
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """(x, y, width, height) in the sheet's pixels."""
+        return (self.index * self.size, 0, self.size, self.size)
+
+    @property
+    def classes(self) -> str:
+        """The CSS classes that show this tile and no other."""
+        return f"s n{self.count} i{self.index}" if self.count > 1 else "s"
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One image file to make: its path relative to the site, its tile size, its pictures."""
+
+    path: str
+    size: int
+    sources: tuple[RenderRecord | ExampleRecord, ...]
+
+
+@dataclass
+class SheetPlan:
+    """All strips of a site, and where each picture is found.
+
+    `renders` and `examples` run parallel to the channel's records; `thumbs` is the tile that
+    stands for a channel on its layer's page, with the render it shows; `samples` are the indices
+    and tiles of a layer's row on the index page.
+    """
+
+    strips: list[Strip] = field(default_factory=list)
+    renders: dict[str, list[Tile]] = field(default_factory=dict)
+    examples: dict[str, list[Tile]] = field(default_factory=dict)
+    thumbs: dict[str, tuple[RenderRecord, Tile]] = field(default_factory=dict)
+    samples: dict[str, list[tuple[ChannelRecord, Tile]]] = field(default_factory=dict)
+
+
+def plan_sheets(catalogue: Catalogue, format: Format) -> SheetPlan:
+    """Lay out every picture of the catalogue."""
+    plan = SheetPlan()
+    suffix = SUFFIX[format]
+    for layer in catalogue.layers:
+        folder = slug(layer.name)
+        channels = catalogue.of_layer(layer.name)
+        for channel in channels:
+            size = min(RENDER_LIMIT, max((r.size for r in channel.renders), default=0))
+            stem = f"{folder}/{channel.index}"
+            plan.renders[channel.name] = _lay(
+                plan, f"media/renders/{stem}", suffix, size, channel.renders
+            )
+            examples = ordered_examples(channel)
+            plan.examples[channel.name] = _lay(
+                plan, f"media/examples/{stem}", suffix, EXAMPLE_SIZE, examples
+            )
+        _lay_layer(plan, layer.name, [c for c in channels if c.renders], suffix)
+    return plan
+
+
+def ordered_examples(channel: ChannelRecord) -> list[ExampleRecord]:
+    """The examples as strips and pages show them: positive then negative, each by rank."""
+    return sorted(channel.examples, key=lambda e: (e.side != "positive", e.rank))
+
+
+def thumbnail(channel: ChannelRecord) -> RenderRecord:
+    """The render that stands for a channel: its positive one, else the first there is."""
+    return next((r for r in channel.renders if r.kind == "positive"), channel.renders[0])
+
+
+def stylesheet() -> str:
+    """The rules that pick a tile out of a strip, for every strip `plan_sheets` can lay out.
+
+    A tile's share of the way is i/(n−1). The clip hides the outermost pixel, where scaling mixes
+    neighbours into each other when a tile's edge falls between two device pixels.
+    """
+    rules = [
+        ".s{object-fit:cover;object-position:0 0;aspect-ratio:1;clip-path:inset(1px round 3px)}",
+        "[class*=' n']{object-position:calc(100%*var(--i)/var(--n)) 0}",
+    ]
+    rules += [f".n{n}{{--n:{n - 1}}}" for n in range(2, LONGEST + 1)]
+    rules += [f".i{i}{{--i:{i}}}" for i in range(LONGEST)]
+    return "\n".join(rules) + "\n"
+
+
+def _lay(
+    plan: SheetPlan,
+    stem: str,
+    suffix: str,
+    size: int,
+    sources: Sequence[RenderRecord | ExampleRecord],
+) -> list[Tile]:
+    """Cut one channel's pictures into strips: ``447.avif``, and ``447-1.avif`` … if too long."""
+    tiles: list[Tile] = []
+    for start in range(0, len(sources), LONGEST):
+        part = tuple(sources[start : start + LONGEST])
+        path = f"{stem}-{start // LONGEST}.{suffix}" if start else f"{stem}.{suffix}"
+        plan.strips.append(Strip(path, size, part))
+        tiles += [Tile(path, i, len(part), size) for i in range(len(part))]
+    return tiles
+
+
+def _lay_layer(
+    plan: SheetPlan, layer: str, channels: Sequence[ChannelRecord], suffix: str
+) -> None:
+    """The strips of a layer's page and, if there are several, one more for the index page."""
+    thumbs = [thumbnail(channel) for channel in channels]
+    stem = f"media/layers/{slug(layer)}"
+    for start in range(0, len(channels), LAYER_TILES):
+        part = tuple(thumbs[start : start + LAYER_TILES])
+        path = f"{stem}-{start // LAYER_TILES:02d}.{suffix}"
+        plan.strips.append(Strip(path, LAYER_SIZE, part))
+        for i, render in enumerate(part):
+            tile = Tile(path, i, len(part), LAYER_SIZE)
+            plan.thumbs[channels[start + i].name] = (render, tile)
+    alive = [channel for channel in channels if thumbnail(channel).started] or list(channels)
+    amount = min(SAMPLES, len(alive))
+    chosen = [alive[i * len(alive) // amount] for i in range(amount)]
+    if len(channels) > LAYER_TILES:
+        path = f"{stem}-samples.{suffix}"
+        plan.strips.append(Strip(path, LAYER_SIZE, tuple(thumbnail(c) for c in chosen)))
+        tiles = [Tile(path, i, amount, LAYER_SIZE) for i in range(amount)]
+        plan.samples[layer] = list(zip(chosen, tiles, strict=True))
+    else:
+        plan.samples[layer] = [(c, plan.thumbs[c.name][1]) for c in chosen]

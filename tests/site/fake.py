@@ -1,0 +1,182 @@
+"""A made-up atlas: toy layers, noise for pictures, and counters that tell who was asked what."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from atlas.site.catalogue import (
+    Catalogue,
+    ChannelRecord,
+    DatasetRecord,
+    ExampleRecord,
+    Kind,
+    ModelRecord,
+    RenderRecord,
+    Side,
+)
+from atlas.units import Branch, Layer
+
+KINDS: tuple[Kind, ...] = ("neuron", "positive", "diverse", "negative")
+LABELS = ("redbone", "Norfolk terrier", "Pembroke", "papillon", "Afghan hound", "dogsled")
+
+TOY_LAYERS = (
+    Layer("conv2d0", (Branch("conv", 0, 8),)),
+    Layer("mixed3a", (Branch("1x1", 0, 4), Branch("3x3", 4, 10), Branch("pool", 10, 12))),
+    Layer("mixed4c", (Branch("1x1", 0, 20), Branch("3x3", 20, 48))),
+    Layer("mixed5b", (Branch("1x1", 0, 16),)),
+)
+
+_WIDTHS = {
+    "mixed3a": (64, 128, 32, 32), "mixed3b": (128, 192, 96, 64), "mixed4a": (192, 208, 48, 64),
+    "mixed4b": (160, 224, 64, 64), "mixed4c": (128, 256, 64, 64), "mixed4d": (112, 288, 64, 64),
+    "mixed4e": (256, 320, 128, 128), "mixed5a": (256, 320, 128, 128),
+    "mixed5b": (384, 384, 128, 128),
+}  # fmt: skip
+
+
+def googlenet_layers() -> tuple[Layer, ...]:
+    """The twelve layers with their real channel counts."""
+    layers = [
+        Layer(name, (Branch("conv", 0, width),))
+        for name, width in (("conv2d0", 64), ("conv2d1", 64), ("conv2d2", 192))
+    ]
+    for name, widths in _WIDTHS.items():
+        edges = [sum(widths[:i]) for i in range(5)]
+        names = ("1x1", "3x3", "5x5", "pool")
+        layers.append(
+            Layer(name, tuple(Branch(n, edges[i], edges[i + 1]) for i, n in enumerate(names)))
+        )
+    return tuple(layers)
+
+
+def renders(
+    unit: str, kinds: Sequence[Kind] = KINDS, size: int = 48, started: bool = True
+) -> tuple[RenderRecord, ...]:
+    """The renders of a unit, four of them for `diverse`."""
+    made = []
+    for kind in kinds:
+        for number in range(4 if kind == "diverse" else 1):
+            digest = hashlib.sha256(f"{unit}/{kind}/{number}".encode()).hexdigest()
+            score = 100 + int(digest[:4], 16) / 100
+            made.append(
+                RenderRecord(
+                    kind, number, -score if kind == "negative" else score, 512, size,
+                    int(digest[:8], 16), digest, started,
+                )  # fmt: skip
+            )
+    return tuple(made)
+
+
+def examples(unit: str, each: int = 9, labels: Sequence[str] = LABELS) -> tuple[ExampleRecord, ...]:
+    """`each` photographs at either end."""
+    sides: tuple[Side, Side] = ("positive", "negative")
+    return tuple(
+        ExampleRecord(
+            side, rank, f"{unit}/{side}/{rank}.jpg", labels[rank % len(labels)],
+            (617.0 - 31 * rank) if side == "positive" else (-45.0 + 2 * rank), (3, 5),
+            (10, 20, 10 + 60 + 9 * rank, 20 + 60 + 9 * rank),
+        )  # fmt: skip
+        for side in sides
+        for rank in range(each)
+    )
+
+
+STATS: Mapping[str, float] = {
+    "min": -45.25, "max": 617.0, "mean": -12.5, "std": 41.0, "fires": 0.24, "images": 1000.0,
+    "best_score": 50.0,
+}  # fmt: skip
+
+
+def channel(layer: Layer, index: int, **changes: object) -> ChannelRecord:
+    """A complete channel; `changes` replace its fields."""
+    unit = f"{layer.name}:{index}"
+    fields: dict[str, object] = {
+        "renders": renders(unit), "examples": examples(unit), "stats": STATS,
+    }  # fmt: skip
+    fields.update(changes)
+    return ChannelRecord(layer.name, index, layer.branch_of(index).name, **fields)  # type: ignore[arg-type]
+
+
+def catalogue(
+    layers: Sequence[Layer] = TOY_LAYERS,
+    channels: Sequence[ChannelRecord] | None = None,
+    dataset: bool = True,
+) -> Catalogue:
+    """An atlas of the toy network: all channels but those of the last layer, unless told."""
+    if channels is None:
+        channels = [channel(la, i) for la in layers[:-1] for i in range(la.channels)]
+    return Catalogue(
+        title="A toy atlas",
+        generator="channel-atlas 0.0",
+        model=ModelRecord("toy", "Toy network", "7d1e08" + "0" * 58, 10),
+        dataset=DatasetRecord("folder:photos", 1000) if dataset else None,
+        recipe={
+            "parameterization": "fourier, colours decorrelated", "optimizer": "adam",
+            "learning_rate": 0.05, "steps": 512, "transforms": {"jitter": [16, 8], "pad": 16},
+        },
+        layers=layers,
+        channels=channels,
+    )  # fmt: skip
+
+
+@dataclass
+class FakeMedia:
+    """Smooth coloured noise, a different one for each record; `asked` counts the masters read."""
+
+    asked: Counter[str] = field(default_factory=Counter)
+    salt: str = ""
+
+    def render(self, record: RenderRecord) -> NDArray[np.uint8]:
+        self.asked["render"] += 1
+        return noise(self.render_digest(record), record.size)
+
+    def render_digest(self, record: RenderRecord) -> str:
+        return _digest(f"{record.recipe_sha256}/{record.size}/{self.salt}")
+
+    def crop(self, record: ExampleRecord) -> NDArray[np.uint8]:
+        self.asked["crop"] += 1
+        return noise(self.crop_digest(record), record.crop[2] - record.crop[0])
+
+    def crop_digest(self, record: ExampleRecord) -> str:
+        return _digest(f"{record.source}/{record.crop}/{self.salt}")
+
+
+@dataclass
+class FakeIndex:
+    """A sheet index in memory."""
+
+    known: dict[str, str] = field(default_factory=dict)
+
+    def get(self, key: str) -> str | None:
+        return self.known.get(key)
+
+    def put(self, key: str, sha256: str) -> None:
+        self.known[key] = sha256
+
+
+def noise(digest: str, size: int) -> NDArray[np.uint8]:
+    """(size, size, 3) blobs of colour that depend on `digest` only."""
+    small = np.random.default_rng(int(digest[:12], 16)).integers(0, 256, (6, 6, 3), np.uint8)
+    image = Image.fromarray(small).resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file under `folder`: its time and bytes."""
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
