@@ -6,6 +6,8 @@ win. Two things make it safe here. The term's gradient is scaled by the image's 
 that its weight is without units (the gradient is that of log objective − w·Σcos). And each image
 is held against an *independent* positive render of the same channel in the same batch: its weight
 falls from full to nothing as its objective falls from `FULL_AT` to `NONE_AT` of that reference's.
+Over the last `RELEASE` of the steps the weight goes to zero, so that every image ends on what it
+is about.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from atlas.units import Unit
 
 WEIGHT = 1.0
 FULL_AT, NONE_AT = 1.0, 0.8
+RELEASE = 0.25
 MEMORY = 0.9
 """Decay per step of the running objectives that are compared: random transforms make them jump."""
 
@@ -64,8 +67,9 @@ def groups_of(renders: Sequence[Render], device: torch.device | str = "cpu") -> 
 class Diversity:
     """The diversity term of a batch, with its running comparison to the references."""
 
-    def __init__(self, groups: Groups) -> None:
+    def __init__(self, groups: Groups, steps: int) -> None:
         self._groups = groups
+        self._steps, self._taken = steps, 0
         self._mean: Tensor | None = None
 
     def __call__(self, taps: Tensor, objective: Tensor) -> Tensor:
@@ -81,7 +85,9 @@ class Diversity:
         reference = self._mean[self._groups.references][:, None].clamp(min=1e-12)
         share = self._mean[rows] / reference
         strength = ((share - NONE_AT) / (FULL_AT - NONE_AT)).clamp(0, 1)
-        weight = WEIGHT * strength * now[rows].clamp(min=0)
+        release = min(1.0, (1 - self._taken / self._steps) / RELEASE)
+        self._taken += 1
+        weight = WEIGHT * release * strength * now[rows].clamp(min=0)
         images = taps[rows]
         scale = weight[:, :, None, None, None]
         # The value of `images`, with its gradient scaled per image.

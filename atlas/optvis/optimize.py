@@ -77,7 +77,7 @@ def render_chunk(
     batch = with_references(renders)
     objective = Objective(batch, device)
     groups = groups_of(batch, device)
-    diversity = Diversity(groups) if groups is not None else None
+    diversity = Diversity(groups, recipe.steps) if groups is not None else None
     to_image = FourierImage(recipe.size, device)
     thetas = _draw_transforms(batch, recipe, device)
     spectrum = start_spectrum(batch, recipe.size).to(device).requires_grad_()

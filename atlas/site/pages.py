@@ -98,6 +98,8 @@ class Pages:
             articles=[note for name, note in notes.items() if name not in RESERVED],
             url=url.rstrip("/") + "/" if url else None,
             total=sum(layer.channels for layer in catalogue.layers),
+            photographs=any(channel.examples for channel in catalogue.channels),
+            has_method="method" in notes,
             recipe_rows=list(flatten(catalogue.recipe)),
         )
 

@@ -8,10 +8,10 @@ import warnings
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from atlas.models.googlenet import CAFFE, LUCID, TORCHVISION, conv_shapes, layers_of
+from atlas.models.googlenet import CAFFE, LUCID, TORCHVISION, layers_of
 from atlas.models.lrn import local_response_norm
 from atlas.models.zoo import load_model
 
@@ -135,27 +135,10 @@ def caffe_reference(state: dict[str, Tensor], image: Tensor) -> dict[str, Tensor
     return taps
 
 
-def random_caffe_state() -> dict[str, Tensor]:
-    from atlas.models.weights import _their_name
-
-    torch.manual_seed(2)
-    state = {}
-    for name, shape in conv_shapes(CAFFE).items():
-        fan_in = shape[1] * shape[2] * shape[3]
-        theirs = _their_name(name, CAFFE)
-        state[f"{theirs}.weight"] = torch.randn(shape) * (2 / fan_in) ** 0.5
-        state[f"{theirs}.bias"] = torch.randn(shape[0]) * 0.1
-    state["loss3_classifier.weight"] = torch.randn(1000, 1024) * 0.03
-    state["loss3_classifier.bias"] = torch.randn(1000)
-    return state
-
-
 @pytest.mark.parametrize("size", [224, 197, 32])
-def test_caffe_dialect_equals_its_prototxt(tmp_path, size):
-    state = random_caffe_state()
-    path = tmp_path / "random.safetensors"
-    save_file(state, path)
-    ours = load_model("googlenet-bvlc", path)
+def test_caffe_dialect_equals_its_prototxt(random_weights, size):
+    ours = load_model("googlenet-bvlc", random_weights)
+    state = load_file(random_weights)
     x = torch.rand(2, 3, size, size)
     expected = caffe_reference(state, x)
     for name, got in ours.walk(x, [layer.name for layer in ours.layers]):
@@ -181,10 +164,8 @@ def test_channel_counts_are_those_of_the_papers():
     assert sum(layer.channels for layer in layers_of(LUCID)) == 5804
 
 
-def test_taps_compute_nothing_beyond_the_layer(monkeypatch, tmp_path):
-    path = tmp_path / "random.safetensors"
-    save_file(random_caffe_state(), path)
-    ours = load_model("googlenet-bvlc", path)
+def test_taps_compute_nothing_beyond_the_layer(monkeypatch, random_weights):
+    ours = load_model("googlenet-bvlc", random_weights)
     used: list[str] = []
     plain = ours._conv
     monkeypatch.setattr(
