@@ -19,7 +19,7 @@ from atlas.site.catalogue import (
 from atlas.site.sheets import SheetPlan, Tile, ordered_examples
 from atlas.site.text import clean, count, listed, number, percent
 
-HERO_KINDS: tuple[Kind, ...] = ("positive", "diverse", "neuron")
+KINDS: tuple[Kind, ...] = ("positive", "diverse", "neuron", "negative")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class ChannelView:
     labels: tuple[str, ...]
     fires: str | None
     images: str
-    plates: Mapping[Kind, Plate]
+    plates: Mapping[Kind, Plate | None]
     photographs: Mapping[Side, tuple[Photograph, ...]]
     columns: int
     facts: tuple[tuple[str, str, str], ...]
@@ -92,7 +92,8 @@ def channel_view(record: ChannelRecord, plan: SheetPlan, catalogue: Catalogue) -
     """Work out a channel's page. Paths are seen from inside the layer's folder."""
     labels = strongest_labels(record)
     about = f"; its strongest photographs show {listed(labels)}" if labels else ""
-    plates = {plate.kind: plate for plate in _plates(record, plan.renders[record.name], about)}
+    plates: dict[Kind, Plate | None] = dict.fromkeys(KINDS)
+    plates |= {plate.kind: plate for plate in _plates(record, plan.renders[record.name], about)}
     photographs = _photographs(record, plan.examples[record.name])
     stats = record.stats
     fires = stats.get("fires")

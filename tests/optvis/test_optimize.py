@@ -81,7 +81,8 @@ def test_diverse_images_differ_more_than_seeds_do_and_stay_on_the_channel(toy):
     for channel in range(6):
         unit = Unit("things", channel)
         seeds = [Render(unit, "positive", n, seed_for(unit, "positive", n, 5)) for n in range(4)]
-        results = render_chunk(toy, [*renders_of(unit, ("diverse",)), *seeds], RECIPE)
+        batch = [*renders_of(unit, ("diverse",)), *seeds]
+        results = render_chunk(toy, batch, Recipe(size=48, steps=64))
         taps = toy.taps(
             from_uint8(torch.from_numpy(np.stack([r.image for r in results]))), "things"
         )
