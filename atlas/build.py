@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -155,14 +156,19 @@ class Project:
         site = self.config.site
         tables = {layer: table for layer in self.plan.examples if (table := self.table(layer))}
         catalogue, missing = gather(
-            self.config, self.plan, self.store, self.network, self.source, tables,
+            self.config,
+            self.plan,
+            self.store,
+            self.network,
+            self.source,
+            tables,
             [name for name, _ in self.skipped()],
         )
         lacking_tables = [layer for layer in self.plan.examples if layer not in tables]
         if missing or lacking_tables:
             self.report.warnings.append(
-                f"the site lacks {missing} renders and the examples of {len(lacking_tables)} layers "
-                "that the store does not hold yet; atlas build makes them"
+                f"the site lacks {missing} renders and the examples of {len(lacking_tables)} "
+                "layers that the store does not hold yet; atlas build makes them"
             )
         options = SiteOptions(
             format=site.format,
@@ -190,11 +196,12 @@ class Project:
         out = self.config.site.out
         try:
             out.mkdir(parents=True, exist_ok=True)
-            probe = out / ".writable"
-            probe.touch()
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=out):
+                pass
         except OSError as error:
-            raise OutputError(f"cannot write the site to {out}: {error.strerror or error}") from error
+            raise OutputError(
+                f"cannot write the site to {out}: {error.strerror or error}"
+            ) from error
 
     def _is_done(self, key: str) -> bool:
         return self.store.facts(key) is not None

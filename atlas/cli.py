@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., None])
 
 _OPTIONS = (
-    click.option("-c", "--config", "config_file", type=click.Path(path_type=Path),
-                 help="Config file (default: atlas.toml where there is one)."),
+    click.option(
+        "-c",
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path),
+        help="Config file (default: atlas.toml where there is one).",
+    ),
     click.option("--model", metavar="NAME", help="Network; atlas models lists them."),
     click.option("--weights", metavar="FILE", help="Its weights: safetensors or .pth."),
     click.option("--dataset", metavar="SOURCE", help="Photographs: folder:PATH."),

@@ -74,7 +74,13 @@ class Config(_Section):
     site: SiteSection = SiteSection()
 
 
-_PATHS = (("store",), ("model", "weights"), ("site", "out"), ("site", "templates"), ("site", "content"))
+_PATHS = (
+    ("store",),
+    ("model", "weights"),
+    ("site", "out"),
+    ("site", "templates"),
+    ("site", "content"),
+)
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
@@ -140,6 +146,8 @@ def _explain(error: ValidationError) -> list[str]:
         if problem["type"] == "extra_forbidden":
             phrases.append(f"unknown key {key!r}")
         else:
-            phrases.append(f"{key}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
-                           f", not {str(problem['input'])[:60]!r}")
+            phrases.append(
+                f"{key}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+                f", not {str(problem['input'])[:60]!r}"
+            )
     return phrases

@@ -14,7 +14,7 @@ from atlas.errors import DatasetError
 from atlas.examples.collect import ExampleTable
 from atlas.examples.crop import crop_box
 from atlas.examples.receptive import ReceptiveField, theoretical
-from atlas.examples.sources import FolderSource, UnreadableImageError
+from atlas.examples.sources import Source, UnreadableImageError
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import ZOO
 from atlas.optvis.recipe import renders_of
@@ -36,7 +36,7 @@ def gather(
     plan: Plan,
     store: Store,
     network: GoogLeNet,
-    source: FolderSource | None,
+    source: Source | None,
     tables: Mapping[str, ExampleTable],
     skipped: Sequence[str] = (),
 ) -> tuple[Catalogue, int]:
@@ -83,9 +83,7 @@ def gather(
     catalogue = Catalogue(
         config.site.title,
         f"channel-atlas {atlas.__version__}",
-        ModelRecord(
-            network.name, ZOO[network.name].title, network.weights_sha256, network.classes
-        ),
+        ModelRecord(network.name, ZOO[network.name].title, network.weights_sha256, network.classes),
         dataset,
         plan.recipe.as_json() | {"preset": config.render.preset, "base_seed": config.render.seed},
         network.layers,
@@ -97,15 +95,16 @@ def gather(
 class _Frames:
     """Sizes of source images, read once each, for turning positions into crops."""
 
-    def __init__(self, plan: Plan, source: FolderSource) -> None:
+    def __init__(self, plan: Plan, source: Source) -> None:
         self._viewing, self.source = plan.viewing, source
         self._sizes: dict[int, tuple[int, int]] = {}
 
-    def box(self, image: int, field: ReceptiveField, position: tuple[int, int]
-            ) -> tuple[int, int, int, int]:
+    def box(
+        self, image: int, field: ReceptiveField, position: tuple[int, int]
+    ) -> tuple[int, int, int, int]:
         if image not in self._sizes:
             self._sizes[image] = self.source.size(image)
-        return crop_box(field, position, self._viewing.frame(*self._sizes[image]))
+        return crop_box(field, position, self._sizes[image], self._viewing)
 
 
 def _examples(
@@ -135,7 +134,7 @@ def _examples(
 class StoreMedia:
     """Pictures for the site: masters from the store, crops from the dataset."""
 
-    def __init__(self, store: Store, source: FolderSource | None) -> None:
+    def __init__(self, store: Store, source: Source | None) -> None:
         self._store, self._source = store, source
         self._index = {item.id: i for i, item in enumerate(source.items)} if source else {}
 
@@ -161,6 +160,6 @@ class StoreMedia:
         """A digest of the image's bytes and the crop's place."""
         if self._source is None:
             raise DatasetError("examples need their dataset")
-        path = self._source.files[self._index[record.source]]
-        text = f"{self._store.file_digest(path)}:{record.crop}"
+        digest = self._source.digest(self._index[record.source], self._store.file_digest)
+        text = f"{digest}:{record.crop}"
         return hashlib.sha256(text.encode()).hexdigest()

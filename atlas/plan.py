@@ -61,7 +61,7 @@ def make_plan(config: Config, network: Network, dataset: str | None, device: str
     model: dict[str, object] = {"model": network.name, "weights": network.weights_sha256}
     shared = recipe.as_json() | model
     of_unit = {u: renders_of(u, config.render.kinds, config.render.seed) for u in units}
-    viewing = Viewing()
+    viewing = Viewing(*network.view)
     examples: dict[str, Mapping[str, object]] = {}
     if dataset is not None:
         for layer in by_layer(units):
@@ -83,9 +83,7 @@ def make_plan(config: Config, network: Network, dataset: str | None, device: str
     )
 
 
-def cut(
-    of_unit: Mapping[Unit, Sequence[Render]], units_per_chunk: int, device: str
-) -> list[Chunk]:
+def cut(of_unit: Mapping[Unit, Sequence[Render]], units_per_chunk: int, device: str) -> list[Chunk]:
     """Cut the renders of each layer into fixed runs of units."""
     chunks = []
     for layer, indices in by_layer(of_unit).items():
@@ -97,9 +95,7 @@ def cut(
     return chunks
 
 
-def missing_chunks(
-    chunks: Sequence[Chunk], plan: Plan, done: Callable[[str], bool]
-) -> list[Chunk]:
+def missing_chunks(chunks: Sequence[Chunk], plan: Plan, done: Callable[[str], bool]) -> list[Chunk]:
     """The chunks of which anything is not `done` (asked by key)."""
     return [
         chunk for chunk in chunks if not all(done(key_of(plan.renders[r])) for r in chunk.renders)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Never
 
 from tqdm import tqdm
 
@@ -25,7 +26,7 @@ class Progress:
         self._what, self._total, self._unit, self._quiet = what, total, unit, quiet
         self._done, self._start = 0, time.monotonic()
         self._last = self._start
-        self._bar: tqdm[object] | None = None
+        self._bar: tqdm[Never] | None = None
         if not quiet and sys.stderr.isatty():
             self._bar = tqdm(total=total, desc=what, unit=f" {unit}", leave=False)
 

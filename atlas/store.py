@@ -132,7 +132,9 @@ class Store:
         """
         data = self.read(key)
         if data is None:
-            raise StoreError(f"the store {self.folder} lost or damaged entry {key[:12]}; build again")
+            raise StoreError(
+                f"the store {self.folder} lost or damaged entry {key[:12]}; build again"
+            )
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
 

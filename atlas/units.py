@@ -10,7 +10,6 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from atlas.errors import UnitError
 
@@ -47,7 +46,8 @@ class Layer:
         raise UnitError(f"{self.name} has channels 0 to {self.channels - 1}, not {index}")
 
 
-class Unit(NamedTuple):
+@dataclass(frozen=True, order=True, slots=True)
+class Unit:
     """One channel of one layer, written ``mixed4c:447``."""
 
     layer: str
@@ -102,7 +102,9 @@ def parse_units(spec: str, layers: Sequence[Layer]) -> tuple[Unit, ...]:
         first = int(match["first"]) if match["first"] else 0
         last = int(match["last"] or match["first"]) if match["first"] else layer.channels - 1
         if last < first:
-            raise UnitError(f"range {_quote(part)} runs backwards; write {layer.name}:{last}-{first}")
+            raise UnitError(
+                f"range {_quote(part)} runs backwards; write {layer.name}:{last}-{first}"
+            )
         if last >= layer.channels:
             raise UnitError(
                 f"{_quote(part)} is out of range: "

@@ -61,7 +61,8 @@ def test_any_text_gives_units_or_one_line(text):
     try:
         units = parse_units(text, LAYERS)
     except UnitError as error:
-        assert len(str(error).splitlines()) == 1
+        lines = str(error).splitlines()
+        assert len(lines) == 1
     else:
         assert all(0 <= u.index < find_layer(u.layer, LAYERS).channels for u in units)
 

@@ -17,6 +17,7 @@ class ToyNetwork:
     weights_sha256 = "0" * 64
     classes = 10
     labels: tuple[str, ...] = ()
+    view = (256, 224)
     layers = (
         Layer("edges", (Branch("7x7", 0, 8),)),
         Layer("shapes", (Branch("3x3", 0, 12),)),

@@ -2,7 +2,8 @@
 
 An image counts once for a channel, with the maximum (for the top) and the minimum (for the
 bottom) of the channel's pre-ReLU map. All channels of a layer are followed at once, so memory is
-k × channels and does not depend on the size of the dataset.
+k × channels and does not depend on the size of the dataset (but for windows of few photographs,
+of which all are kept: about 24 bytes a window and channel).
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from atlas.errors import DatasetError
-from atlas.examples.sources import FolderSource, UnreadableImageError
+from atlas.examples.crop import crop_boxes
+from atlas.examples.distinct import choose, overlaps
+from atlas.examples.receptive import ReceptiveField, theoretical
+from atlas.examples.sources import Source, UnreadableImageError
 from atlas.examples.view import Viewing
 from atlas.models.network import Network
 
@@ -57,40 +61,58 @@ class Collected:
     skipped: tuple[tuple[str, str], ...]
 
 
-class _Best:
-    """Running best k images of every channel; `sign` is +1 for highest, −1 for lowest."""
+@dataclass(frozen=True)
+class _Ranking:
+    """Images of every channel, best first: image, value and flat position, each (C, P)."""
 
-    def __init__(self, channels: int, k: int, sign: float, device: torch.device | str) -> None:
+    image: NDArray[np.int64]
+    value: NDArray[np.float32]
+    where: NDArray[np.int64]
+
+    def take(self, index: NDArray[np.int64]) -> _Ranking:
+        """The entries at `index` (C, k); where that is −1, image −1."""
+        safe, gone = np.maximum(index, 0), index < 0
+        return _Ranking(
+            np.where(gone, -1, np.take_along_axis(self.image, safe, axis=1)),
+            np.where(gone, np.float32("nan"), np.take_along_axis(self.value, safe, axis=1)),
+            np.take_along_axis(self.where, safe, axis=1),
+        )
+
+
+class _Best:
+    """Running best k images of every channel; `sign` is +1 for highest, −1 for lowest.
+
+    With `k` None all images are kept: windows of few photographs, to be thinned out at the end.
+    """
+
+    def __init__(self, sign: float, k: int | None) -> None:
         self._sign, self._k = sign, k
-        self.value = torch.full((k, channels), -torch.inf, device=device)
-        self.image = torch.full((k, channels), -1, dtype=torch.int64, device=device)
-        self.where = torch.zeros((k, channels), dtype=torch.int64, device=device)
+        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def update(self, flat: Tensor, images: Tensor) -> None:
         """Take in flat maps (B, C, N) of the images numbered `images` (B,)."""
         peak, where = (flat * self._sign).max(dim=2)
-        value = torch.cat([self.value, peak])
-        image = torch.cat([self.image, images[:, None].expand_as(peak)])
-        place = torch.cat([self.where, where])
+        self._parts.append((peak, images[:, None].expand_as(peak), where))
+        if self._k is not None:
+            self._parts = [self._sorted()]
+
+    def _sorted(self) -> tuple[Tensor, Tensor, Tensor]:
+        value, image, where = (torch.cat(parts) for parts in zip(*self._parts, strict=True))
         # Stable: among equals, the image that comes first in the dataset stays first.
         order = value.argsort(dim=0, descending=True, stable=True)[: self._k]
-        self.value, self.image = value.gather(0, order), image.gather(0, order)
-        self.where = place.gather(0, order)
+        return value.gather(0, order), image.gather(0, order), where.gather(0, order)
 
-    def table(self, width: int) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-        """Images, values and positions, ranks along the second axis."""
-        where = self.where.T.cpu().numpy()
-        position = np.stack([where // width, where % width], axis=2)
-        value = (self.value.T * self._sign).cpu().numpy()
-        return self.image.T.cpu().numpy().copy(), value.copy(), position
+    def ranking(self) -> _Ranking:
+        """What was seen, best first."""
+        value, image, where = (part.T.cpu().numpy().copy() for part in self._sorted())
+        return _Ranking(image, value * np.float32(self._sign), where)
 
 
 class _LayerState:
     """Everything followed for one layer during a pass."""
 
-    def __init__(self, channels: int, k: int, device: torch.device | str) -> None:
-        self.top = _Best(channels, k, 1.0, device)
-        self.bottom = _Best(channels, k, -1.0, device)
+    def __init__(self, channels: int, keep: int | None, device: torch.device | str) -> None:
+        self._top, self._bottom = _Best(1.0, keep), _Best(-1.0, keep)
         zeros = torch.zeros(channels, dtype=torch.float64, device=device)
         self._sum, self._squares, self._fires = zeros.clone(), zeros.clone(), zeros.clone()
         self._score, self._negative = zeros.clone(), zeros.clone()
@@ -99,8 +121,8 @@ class _LayerState:
     def update(self, taps: Tensor, images: Tensor) -> None:
         """Take in a batch of pre-ReLU maps (B, C, H, W)."""
         flat = taps.flatten(2)
-        self.top.update(flat, images)
-        self.bottom.update(flat, images)
+        self._top.update(flat, images)
+        self._bottom.update(flat, images)
         self._sum += flat.sum((0, 2), dtype=torch.float64)
         self._squares += flat.square().sum((0, 2), dtype=torch.float64)
         rectified = flat.clamp(min=0)
@@ -113,14 +135,14 @@ class _LayerState:
         self.images += flat.shape[0]
         self._width = taps.shape[3]
 
-    def finish(self) -> ExampleTable:
-        """The table of what was seen."""
+    def finish(self, k: int, thin: Thin | None) -> ExampleTable:
+        """The table of what was seen; `thin` passes over images that show the same place."""
+        top, bottom = self._top.ranking(), self._bottom.ranking()
         mean = self._sum / self._positions
         variance = (self._squares / self._positions - mean.square()).clamp(min=0)
-        top, bottom = self.top.table(self._width), self.bottom.table(self._width)
         stats = {
-            "min": torch.as_tensor(bottom[1][:, 0]).double(),
-            "max": torch.as_tensor(top[1][:, 0]).double(),
+            "min": torch.as_tensor(bottom.value[:, 0]).double(),
+            "max": torch.as_tensor(top.value[:, 0]).double(),
             "mean": mean,
             "std": variance.sqrt(),
             "fires": self._fires / self.images,
@@ -128,12 +150,55 @@ class _LayerState:
             "best_negative_score": self._negative,
         }
         arrays = {name: value.cpu().numpy() for name, value in stats.items()}
-        return ExampleTable(*top, *bottom, arrays, self.images)
+        if thin is not None:
+            top, bottom = thin(top, bottom, self._width)
+        else:
+            every = np.arange(k)[None].repeat(len(top.image), 0)
+            every[:, top.image.shape[1] :] = -1
+            top, bottom = top.take(every), bottom.take(every)
+        sides = ((r.image, r.value, self._position(r.where)) for r in (top, bottom))
+        return ExampleTable(*next(sides), *next(sides), arrays, self.images)
+
+    def _position(self, where: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.stack([where // self._width, where % self._width], axis=2)
+
+
+Thin = Callable[[_Ranking, _Ranking, int], tuple[_Ranking, _Ranking]]
+
+
+def _thin(source: Source, field: ReceptiveField, viewing: Viewing, k: int) -> Thin:
+    """Chooses a layer's examples so that no two of a channel show the same place (`distinct`)."""
+    names = sorted({item.photo or item.id for item in source.items})
+    number = {name: i for i, name in enumerate(names)}
+    photo = np.array([number[item.photo or item.id] for item in source.items])
+    size = np.array([source.size(i) for i in range(len(source))])
+    corner = np.array([(item.box or (0, 0))[:2] for item in source.items])
+
+    def places(ranking: _Ranking, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        position = np.stack([ranking.where // width, ranking.where % width], axis=2)
+        boxes = crop_boxes(field, position, size[ranking.image], viewing)
+        return boxes + np.tile(corner[ranking.image], 2), photo[ranking.image]
+
+    def thin(top: _Ranking, bottom: _Ranking, width: int) -> tuple[_Ranking, _Ranking]:
+        boxes, photos = places(top, width)
+        chosen = choose(boxes, photos, k)
+        low_boxes, low_photos = places(bottom, width)
+        blocked = np.zeros(low_photos.shape, bool)
+        rows = np.arange(len(boxes))
+        for rank in range(k):
+            at = chosen[:, rank]
+            near = overlaps(
+                low_boxes, low_photos, boxes[rows, at][:, None], photos[rows, at][:, None]
+            )
+            blocked |= near & (at >= 0)[:, None]
+        return top.take(chosen), bottom.take(choose(low_boxes, low_photos, k, blocked))
+
+    return thin
 
 
 def collect(
     network: Network,
-    source: FolderSource,
+    source: Source,
     layers: Sequence[str],
     k: int = 10,
     viewing: Viewing | None = None,
@@ -145,16 +210,18 @@ def collect(
     Args:
         network: on `device`.
         k: how many examples a side, each from another image.
-        viewing: how photographs become network input; the default is 256/224 px.
+        viewing: how photographs become network input; by default as the network was trained.
         progress: called with (images done, images in all).
 
     Raises:
         DatasetError: not one image could be read.
     """
-    viewing = viewing or Viewing()
+    viewing = viewing or Viewing(*network.view)
+    windows = any(item.photo is not None for item in source.items)
     skipped: list[tuple[str, str]] = []
     widths = {layer.name: layer.channels for layer in network.layers}
-    states = {name: _LayerState(widths[name], k, device) for name in layers}
+    keep = None if windows else k
+    states = {name: _LayerState(widths[name], keep, device) for name in layers}
     for numbers, views in _batches(source, viewing, skipped):
         if numbers:
             x = torch.from_numpy(np.stack(views)).to(device).permute(0, 3, 1, 2)
@@ -169,13 +236,19 @@ def collect(
     if not next(iter(states.values())).images:
         name, reason = skipped[0]
         raise DatasetError(
-            f"none of the {len(source)} images of {source.spec} can be read (first: {name}: {reason})"
+            f"none of the {len(source)} images of {source.spec} can be read "
+            f"(first: {name}: {reason})"
         )
-    return Collected({name: state.finish() for name, state in states.items()}, tuple(skipped))
+    tables = {}
+    for name, state in states.items():
+        field = theoretical(network.path(name))
+        thin = _thin(source, field, viewing, k) if windows else None
+        tables[name] = state.finish(k, thin)
+    return Collected(tables, tuple(skipped))
 
 
 def _batches(
-    source: FolderSource, viewing: Viewing, skipped: list[tuple[str, str]]
+    source: Source, viewing: Viewing, skipped: list[tuple[str, str]]
 ) -> Iterator[tuple[list[int], list[NDArray[np.uint8]]]]:
     """Views in dataset order, `BATCH` at a time; the next batch is decoded meanwhile."""
 

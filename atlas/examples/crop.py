@@ -1,35 +1,48 @@
-"""From a position on a layer's map to a crop of the source photograph."""
+"""From positions on a layer's map to crops of the source photographs."""
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from atlas.examples.receptive import ReceptiveField
-from atlas.examples.view import Frame
+from atlas.examples.view import Viewing
 
 
-def crop_box(
-    field: ReceptiveField, position: tuple[int, int], frame: Frame
-) -> tuple[int, int, int, int]:
-    """The square of the source that a map position sees, (x0, y0, x1, y1) in source pixels.
+def crop_boxes(
+    field: ReceptiveField,
+    positions: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    viewing: Viewing,
+) -> NDArray[np.int64]:
+    """The squares of the sources that map positions see.
 
     As large as the receptive field, but no larger than the view: what lies beyond, the network
-    never saw. At the border the square is shifted inside the view, never padded or stretched.
+    never saw. At the border a square is shifted inside the view, never padded or stretched.
 
     Args:
         field: receptive field of the layer, in pixels of the view.
-        position: (y, x) on the layer's map.
-        frame: where the view lies in its source.
+        positions: (…, 2), (y, x) on the layer's map.
+        sizes: (…, 2), (width, height) of the source images in pixels.
+
+    Returns:
+        (…, 4), (x0, y0, x1, y1) in source pixels, square to the pixel, inside the source.
     """
-    side = min(field.size, frame.crop)
-    y, x = position
+    side = min(field.size, viewing.crop)
+    centre = field.start + positions[..., ::-1] * field.stride + field.size / 2
+    begin = np.clip(centre - side / 2, 0, viewing.crop - side)
+    scale, offset = viewing.geometry(sizes)
+    low, high = (begin + offset) * scale, (begin + side + offset) * scale
+    whole = np.rint((high - low).mean(axis=-1, keepdims=True))
+    whole = np.clip(whole, 1, sizes.min(axis=-1, keepdims=True))
+    corner = np.clip(np.rint((low + high - whole) / 2), 0, sizes - whole)
+    return np.concatenate([corner, corner + whole], axis=-1).astype(np.int64)
 
-    def begin(at: int) -> float:
-        return min(max(field.centre(at) - side / 2, 0.0), frame.crop - side)
 
-    x0, y0 = frame.to_source(begin(x), begin(y))
-    x1, y1 = frame.to_source(begin(x) + side, begin(y) + side)
-    # Whole pixels, square to the pixel, inside the source.
-    width, height = frame.source
-    whole = min(max(1, round((x1 - x0 + y1 - y0) / 2)), width, height)
-    left = min(max(0, round((x0 + x1 - whole) / 2)), width - whole)
-    top = min(max(0, round((y0 + y1 - whole) / 2)), height - whole)
-    return left, top, left + whole, top + whole
+def crop_box(
+    field: ReceptiveField, position: tuple[int, int], size: tuple[int, int], viewing: Viewing
+) -> tuple[int, int, int, int]:
+    """`crop_boxes` of one position (y, x) in one source of the given (width, height)."""
+    box = crop_boxes(field, np.array(position), np.array(size), viewing)
+    x0, y0, x1, y1 = box.tolist()
+    return x0, y0, x1, y1

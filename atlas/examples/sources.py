@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
@@ -18,7 +19,7 @@ MAX_PIXELS = 64_000_000
 """Larger images are skipped: a decompression bomb would take the machine's memory."""
 
 MAX_ASPECT = 50
-"""Narrower images are skipped: they would grow enormous when their short side is brought to size."""
+"""Narrower images are skipped: bringing their short side to size would make them enormous."""
 
 DigestOf = Callable[[Path], str]
 
@@ -29,10 +30,39 @@ class UnreadableImageError(Exception):
 
 @dataclass(frozen=True)
 class Item:
-    """One image of a dataset: `id` is its path inside the dataset, `label` its class in words."""
+    """One image of a dataset: `id` is its path inside the dataset, `label` its class in words.
+
+    A window cut out of a larger photograph names the `photo` and its place in it, `box`
+    (x0, y0, x1, y1) in the photograph's pixels; examples of a channel then never show the same
+    place twice.
+    """
 
     id: str
     label: str
+    photo: str | None = None
+    box: tuple[int, int, int, int] | None = None
+
+
+class Source(Protocol):
+    """A dataset: images in a fixed order that can be read in any."""
+
+    spec: str
+    items: tuple[Item, ...]
+
+    def __len__(self) -> int:
+        """How many images there are, readable or not."""
+
+    def load(self, index: int) -> Image.Image:
+        """Image `index`, upright, RGB, at its own size; `UnreadableImageError` if it cannot be."""
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Width and height of image `index` in pixels, without decoding it."""
+
+    def digest(self, index: int, digest_of: DigestOf) -> str:
+        """A digest that changes with the pixels of image `index`."""
+
+    def fingerprint(self, digest_of: DigestOf) -> str:
+        """A digest of every image's id and pixels; `digest_of` may remember files it has seen."""
 
 
 class FolderSource:
@@ -86,11 +116,15 @@ class FolderSource:
             raise DatasetError(f"{self.files[index]} can no longer be read") from error
         return (height, width) if turned else (width, height)
 
+    def digest(self, index: int, digest_of: DigestOf) -> str:
+        """The digest of the file."""
+        return digest_of(self.files[index])
+
     def fingerprint(self, digest_of: DigestOf) -> str:
         """A digest of every image's id and bytes; `digest_of` may remember files it has seen."""
         total = hashlib.sha256()
-        for item, path in zip(self.items, self.files, strict=True):
-            total.update(f"{item.id}\0{digest_of(path)}\n".encode())
+        for index, item in enumerate(self.items):
+            total.update(f"{item.id}\0{self.digest(index, digest_of)}\n".encode())
         return total.hexdigest()
 
 
@@ -105,9 +139,13 @@ def read_image(path: Path) -> Image.Image:
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata; the pixels decide
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    raise UnreadableImageError(f"{image.width} × {image.height} pixels is too large")
+                    raise UnreadableImageError(
+                        f"{image.width} × {image.height} pixels is too large"
+                    )
                 if max(image.size) > MAX_ASPECT * min(image.size):
-                    raise UnreadableImageError(f"{image.width} × {image.height} pixels is too narrow")
+                    raise UnreadableImageError(
+                        f"{image.width} × {image.height} pixels is too narrow"
+                    )
                 image.load()
                 upright = ImageOps.exif_transpose(image)
     except UnidentifiedImageError as error:
@@ -115,7 +153,9 @@ def read_image(path: Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise UnreadableImageError("too large") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
-        raise UnreadableImageError(str(error).splitlines()[0] if str(error) else "damaged") from error
+        raise UnreadableImageError(
+            str(error).splitlines()[0] if str(error) else "damaged"
+        ) from error
     if "A" in upright.getbands() or "transparency" in upright.info:
         upright = upright.convert("RGBA")
         white = Image.new("RGBA", upright.size, "white")
@@ -125,7 +165,7 @@ def read_image(path: Path) -> Image.Image:
     return upright.convert("RGB")
 
 
-def open_source(spec: str) -> FolderSource:
+def open_source(spec: str) -> Source:
     """The dataset a ``--dataset`` value names.
 
     Raises:

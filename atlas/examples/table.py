@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from atlas.examples.collect import ExampleTable
 
 _ARRAYS = (
-    "top_image", "top_value", "top_position", "bottom_image", "bottom_value", "bottom_position",
+    "top_image",
+    "top_value",
+    "top_position",
+    "bottom_image",
+    "bottom_value",
+    "bottom_position",
 )
 
 
@@ -24,4 +29,4 @@ def pack(table: ExampleTable) -> dict[str, NDArray[Any]]:
 def unpack(arrays: Mapping[str, NDArray[Any]], images: int) -> ExampleTable:
     """The table that `pack` took apart."""
     stats = {n.removeprefix("stats."): v for n, v in arrays.items() if n.startswith("stats.")}
-    return ExampleTable(*(arrays[n] for n in _ARRAYS), stats, images)
+    return ExampleTable(**{n: arrays[n] for n in _ARRAYS}, stats=stats, images=images)

@@ -1,4 +1,4 @@
-"""What the network sees of a photograph: short side to 256 px, centre crop of 224 px.
+"""What the network sees of a photograph: short side to so many pixels, then a centre crop.
 
 The geometry of torchvision's `Resize` and `CenterCrop` on PIL images, bilinear with antialiasing,
 and the way back from a pixel of the view to a pixel of the source.
@@ -20,37 +20,24 @@ class Viewing:
     short_side: int = 256
     crop: int = 224
 
-    def frame(self, width: int, height: int) -> Frame:
-        """The geometry of this viewing for a source of the given size in pixels."""
-        side = self.short_side
-        if width <= height:
-            resized = (side, int(side * height / width))
-        else:
-            resized = (int(side * width / height), side)
-        left = round((resized[0] - self.crop) / 2.0)
-        top = round((resized[1] - self.crop) / 2.0)
-        return Frame((width, height), resized, (left, top), self.crop)
+    def geometry(self, sizes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """How views lie in sources of `sizes` (…, 2), (width, height).
+
+        A point v of the view, in pixel-edge coordinates (x, y), is ``(v + offset) * scale`` in
+        the source.
+
+        Returns:
+            scale (…, 2) source pixels per resized pixel, and offset (…, 2) in resized pixels.
+        """
+        short = sizes.min(axis=-1, keepdims=True)
+        resized = self.short_side * sizes // short
+        offset = np.rint((resized - self.crop) / 2).astype(np.int64)
+        return sizes / resized, offset
 
     def apply(self, image: Image.Image) -> NDArray[np.uint8]:
         """The view of an RGB image, (crop, crop, 3)."""
-        frame = self.frame(*image.size)
-        left, top = frame.offset
-        view = image.resize(frame.resized, Image.Resampling.BILINEAR)
+        size = np.array(image.size)
+        width, height = (self.short_side * size // size.min()).tolist()
+        left, top = self.geometry(size)[1].tolist()
+        view = image.resize((width, height), Image.Resampling.BILINEAR)
         return np.asarray(view.crop((left, top, left + self.crop, top + self.crop)))
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Where a view lies in its source; sizes and offsets are (x, y) in pixels."""
-
-    source: tuple[int, int]
-    resized: tuple[int, int]
-    offset: tuple[int, int]
-    crop: int
-
-    def to_source(self, x: float, y: float) -> tuple[float, float]:
-        """A point of the view, in its pixel-edge coordinates (0 to crop), in the source's."""
-        return (
-            (x + self.offset[0]) * self.source[0] / self.resized[0],
-            (y + self.offset[1]) * self.source[1] / self.resized[1],
-        )

@@ -8,8 +8,9 @@ computed. Parameters carry Distill's names (``mixed4c_5x5_bottleneck``) in every
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -39,13 +40,15 @@ _WIDTHS = {
 
 @dataclass(frozen=True)
 class Dialect:
-    """What differs between the three trained GoogLeNets (DESIGN §6).
+    """What differs between trained GoogLeNets (DESIGN §6).
 
     `scale` and `shift` map RGB in [0, 1] to the network's own input, ``scale * x + shift`` per
-    channel of the *network's* order; `bgr` flips the channels first.
+    channel of the *network's* order; `bgr` flips the channels first. `library` is whose names the
+    weights files use, `view` how photographs are brought to size (short side, centre crop).
     """
 
     name: str
+    library: Literal["torchvision", "caffe", "lucid"]
     classes: int
     scale: tuple[float, float, float]
     shift: tuple[float, float, float]
@@ -54,14 +57,27 @@ class Dialect:
     lrn: tuple[int, float, float] | None = None  # size, alpha, beta; k is 1
     tensorflow_padding: bool = False
     last_pool: int = 3
-    widths: dict[str, tuple[int, ...]] = field(default_factory=lambda: dict(_WIDTHS))
+    view: tuple[int, int] = (256, 224)
+    widths: Mapping[str, tuple[int, int, int, int, int, int]] = field(
+        default_factory=lambda: dict(_WIDTHS)
+    )
 
 
 TORCHVISION = Dialect(
-    "googlenet", 1000, scale=(2.0,) * 3, shift=(-1.0,) * 3, five=3, last_pool=2
+    "googlenet", "torchvision", 1000, scale=(2.0,) * 3, shift=(-1.0,) * 3, five=3, last_pool=2
+)
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as torchvision has them
+MINI = replace(
+    TORCHVISION,
+    name="googlenet-mini",
+    classes=200,
+    scale=(1 / _STD[0], 1 / _STD[1], 1 / _STD[2]),
+    shift=(-_MEAN[0] / _STD[0], -_MEAN[1] / _STD[1], -_MEAN[2] / _STD[2]),
+    view=(64, 64),
 )
 CAFFE = Dialect(
     "googlenet-bvlc",
+    "caffe",
     1000,
     scale=(255.0,) * 3,
     shift=(-104.0, -117.0, -123.0),
@@ -70,13 +86,13 @@ CAFFE = Dialect(
 )
 LUCID = Dialect(
     "inceptionv1",
+    "lucid",
     1008,
     scale=(255.0,) * 3,
     shift=(-117.0,) * 3,
     lrn=(9, 9.99999974738e-05, 0.5),
     tensorflow_padding=True,
-    widths=_WIDTHS
-    | {"4a": (192, 96, 204, 16, 48, 64), "5a": (256, 160, 320, 48, 128, 128)},
+    widths=_WIDTHS | {"4a": (192, 96, 204, 16, 48, 64), "5a": (256, 160, 320, 48, 128, 128)},
 )
 
 
@@ -91,7 +107,9 @@ def layers_of(dialect: Dialect) -> tuple[Layer, ...]:
     for block in _BLOCKS:
         one, _, three, _, five, pool = dialect.widths[block]
         branches, start = [], 0
-        for name, width in zip(("1x1", "3x3", "5x5", "pool"), (one, three, five, pool), strict=True):
+        for name, width in zip(
+            ("1x1", "3x3", "5x5", "pool"), (one, three, five, pool), strict=True
+        ):
             branches.append(Branch(name, start, start + width))
             start += width
         aliases = (f"inception{block}", f"inception_{block}", f"inception_{block}/output")
@@ -145,8 +163,9 @@ class GoogLeNet(nn.Module):
         self.weights_sha256 = weights_sha256
         self.labels = tuple(labels)
         self.layers = layers_of(dialect)
+        self.view = dialect.view
         self.classes = int(state["head.bias"].shape[0])
-        self._parts: dict[str, tuple[int, int, int]] = {}
+        self._parts: dict[str, list[int]] = {}
         for conv in conv_shapes(dialect):
             if conv.endswith(("_1x1", "_bottleneck")):
                 continue  # one convolution with its neighbours, below
@@ -154,7 +173,7 @@ class GoogLeNet(nn.Module):
         for block in _BLOCKS:
             names = [f"mixed{block}_{p}" for p in ("1x1", "3x3_bottleneck", "5x5_bottleneck")]
             weights = [state[f"{n}.weight"] for n in names]
-            self._parts[f"mixed{block}"] = tuple(len(w) for w in weights)  # type: ignore[assignment]
+            self._parts[f"mixed{block}"] = [len(w) for w in weights]
             bias = torch.cat([state[f"{n}.bias"] for n in names])
             self._register(f"mixed{block}_ones", torch.cat(weights), bias)
         self._register("head", state["head.weight"], state["head.bias"])

@@ -49,5 +49,5 @@ class _LocalResponseNorm(torch.autograd.Function):
 
 def local_response_norm(x: Tensor, size: int, alpha: float, beta: float) -> Tensor:
     """Normalize x (B, C, H, W) over a window of `size` channels; k is 1."""
-    result: Tensor = _LocalResponseNorm.apply(x, size, alpha, beta)  # type: ignore[no-untyped-call]
+    result: Tensor = _LocalResponseNorm.apply(x, size, alpha, beta)
     return result

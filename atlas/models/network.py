@@ -31,13 +31,15 @@ class Network(Protocol):
     layers: tuple[Layer, ...]
     classes: int
     labels: tuple[str, ...]
+    view: tuple[int, int]
+    """Short side and centre crop, in pixels, of photographs as the network was trained on."""
 
     def taps(self, x: Tensor, layer: str, relu: Relu = ...) -> Tensor:
         """Pre-ReLU (B, C, H', W') of one layer for x (B, 3, H, W), RGB in [0, 1]."""
 
-    def walk(self, x: Tensor, layers: Sequence[str], relu: Relu = ...) -> Iterator[
-        tuple[str, Tensor]
-    ]:
+    def walk(
+        self, x: Tensor, layers: Sequence[str], relu: Relu = ...
+    ) -> Iterator[tuple[str, Tensor]]:
         """The taps of several layers from one forward pass, in network order."""
 
     def path(self, layer: str) -> tuple[Window, ...]:

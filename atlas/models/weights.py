@@ -7,11 +7,12 @@ one sentence what is wrong with a file. Nothing is ever unpickled beyond tensors
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -38,14 +39,14 @@ _CAFFE_PARTS = {
     "pool_reduce": "pool_proj",
 }
 _STEMS = {
-    "googlenet": {"conv2d0": "conv1", "conv2d1": "conv2", "conv2d2": "conv3", "head": "fc"},
-    "googlenet-bvlc": {
+    "torchvision": {"conv2d0": "conv1", "conv2d1": "conv2", "conv2d2": "conv3", "head": "fc"},
+    "caffe": {
         "conv2d0": "conv1_7x7_s2",
         "conv2d1": "conv2_3x3_reduce",
         "conv2d2": "conv2_3x3",
         "head": "loss3_classifier",
     },
-    "inceptionv1": {"head": "softmax2_pre_activation_matmul"},
+    "lucid": {"head": "softmax2_pre_activation_matmul"},
 }
 # Auxiliary heads exist for training only (DESIGN §6) and are left out.
 _IGNORED_PREFIXES = ("aux1.", "aux2.", "loss1_", "loss2_")
@@ -74,7 +75,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise ModelError(f"weights file {path} cannot be read: {error.strerror or error}") from error
+        raise ModelError(
+            f"weights file {path} cannot be read: {error.strerror or error}"
+        ) from error
     except SafetensorError as error:
         raise ModelError(
             f"weights file {path} is not a whole safetensors file: {_first_line(error)}"
@@ -96,6 +99,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise ModelError(f"weights file {path}: entry {key!r} is not a tensor")
     return state
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Class names that a safetensors file carries in its metadata (key ``labels``, a JSON list)."""
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+    return tuple(str(label) for label in json.loads(metadata.get("labels", "[]")))
 
 
 def convert(state: dict[str, Tensor], dialect: Dialect, where: str) -> dict[str, Tensor]:
@@ -135,7 +145,7 @@ def convert(state: dict[str, Tensor], dialect: Dialect, where: str) -> dict[str,
     result: dict[str, Tensor] = {}
     for name in (*conv_shapes(dialect), "head"):
         theirs = _their_name(name, dialect)
-        if dialect.name == "googlenet" and name != "head":
+        if dialect.library == "torchvision" and name != "head":
             weight, bias = _fold(state, theirs)
         else:
             weight, bias = state[f"{theirs}.weight"], state[f"{theirs}.bias"]
@@ -147,7 +157,7 @@ def _expected_shapes(state: dict[str, Tensor], dialect: Dialect) -> dict[str, tu
     shapes: dict[str, tuple[int, ...]] = {}
     for name, shape in conv_shapes(dialect).items():
         theirs = _their_name(name, dialect)
-        if dialect.name == "googlenet":
+        if dialect.library == "torchvision":
             shapes[f"{theirs}.conv.weight"] = shape
             shapes |= {f"{theirs}.bn.{part}": shape[:1] for part in _BN}
         else:
@@ -160,13 +170,13 @@ def _expected_shapes(state: dict[str, Tensor], dialect: Dialect) -> dict[str, tu
 
 def _their_name(name: str, dialect: Dialect) -> str:
     """Distill's name of a parameter in the words of the dialect's library."""
-    stems = _STEMS[dialect.name]
+    stems = _STEMS[dialect.library]
     if name in stems:
         return stems[name]
-    if dialect.name == "inceptionv1":
+    if dialect.library == "lucid":
         return f"{name}_pre_relu_conv"
     block, part = name.removeprefix("mixed").split("_", 1)
-    if dialect.name == "googlenet":
+    if dialect.library == "torchvision":
         return f"inception{block}.{_TORCHVISION_PARTS[part]}"
     return f"inception_{block}_{_CAFFE_PARTS[part]}"
 

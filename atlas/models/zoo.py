@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from urllib.error import URLError
 
@@ -13,6 +12,8 @@ from atlas.errors import ModelError
 from atlas.models import googlenet, weights
 from atlas.models.googlenet import Dialect, GoogLeNet, conv_shapes
 from atlas.units import Layer
+
+_DATA = Path(__file__).parent / "data"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,15 @@ ZOO = {
             weights="--weights FILE",
             input_range="255x − 117",
         ),
+        Entry(
+            "googlenet-mini",
+            "GoogLeNet, trained by this project on Tiny ImageNet (ships with it)",
+            googlenet.MINI,
+            weights="embedded",
+            input_range="(x − mean) / std of ImageNet",
+            labels="file",
+            sha256="8ddf1584d28d6d49d7a8393db9a1626666dc9b09a9554eeffa5671678c2ece81",
+        ),
     )
 }
 
@@ -98,9 +108,10 @@ def load_model(name: str, weights_file: str | Path | None = None) -> GoogLeNet:
     """Load a network of the zoo, on the CPU, in float32, with BatchNorm folded.
 
     Args:
-        name: `googlenet`, `googlenet-bvlc` or `inceptionv1`.
+        name: `googlenet`, `googlenet-bvlc`, `inceptionv1` or `googlenet-mini`.
         weights_file: safetensors, or ``.pth`` (read with ``weights_only=True``), named as the
-            dialect's library names them. Only `googlenet` can do without: torchvision fetches it.
+            dialect's library names them. `googlenet-mini` ships with the package and torchvision
+            fetches `googlenet`; the others need the file.
 
     Raises:
         ModelError: unknown model, or weights that are missing, damaged, incomplete or misshapen.
@@ -108,14 +119,20 @@ def load_model(name: str, weights_file: str | Path | None = None) -> GoogLeNet:
     entry = find_entry(name)
     path = Path(weights_file) if weights_file is not None else _default_weights(entry)
     state = weights.convert(weights.read_state(path), entry.dialect, str(path))
-    labels: tuple[str, ...] = imagenet_labels() if entry.labels == "imagenet" else ()
+    labels: tuple[str, ...] = ()
+    if entry.labels == "imagenet":
+        labels = imagenet_labels()
+    elif entry.labels == "file":
+        labels = weights.read_labels(path)
     if len(labels) != len(state["head.bias"]):
         labels = ()
     return GoogLeNet(entry.dialect, state, weights.digest_of(path), labels, entry.name)
 
 
 def _default_weights(entry: Entry) -> Path:
-    """Torchvision's own weights, from its cache or downloaded by it (digest checked)."""
+    """The embedded file, or torchvision's own, from its cache or downloaded by it."""
+    if entry.weights == "embedded":
+        return _DATA / f"{entry.name}.safetensors"
     if entry.name != "googlenet":
         raise ModelError(f"{entry.name} needs its weights: give --weights FILE")
     import torch
@@ -139,9 +156,9 @@ def _default_weights(entry: Entry) -> Path:
 @cache
 def imagenet_words() -> dict[str, str]:
     """ImageNet's wnids to readable names, in class order (n01440764 is class 0, tench)."""
-    text = resources.files("atlas.models").joinpath("data/imagenet.tsv").read_text("utf-8")
-    pairs = (line.split("\t") for line in text.splitlines())
-    return {wnid: words for wnid, words in pairs}
+    lines = (_DATA / "imagenet.tsv").read_text("utf-8").splitlines()
+    pairs = (line.split("\t") for line in lines)
+    return {pair[0]: pair[1] for pair in pairs}
 
 
 def imagenet_labels() -> tuple[str, ...]:

@@ -65,4 +65,5 @@ def gram_cosine(taps: Tensor) -> Tensor:
         gram = (a @ a.transpose(2, 3)).flatten(2)
         inner = gram @ gram.transpose(1, 2)
     norm = inner.diagonal(dim1=1, dim2=2).clamp(min=1e-24).sqrt()
-    return inner / (norm[:, :, None] * norm[:, None, :])
+    cosines: Tensor = inner / (norm[:, :, None] * norm[:, None, :])
+    return cosines

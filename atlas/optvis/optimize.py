@@ -105,8 +105,7 @@ def render_chunk(
             started &= (scores != 0) & scores.isfinite()
     pixels, values, flags = images.cpu().numpy(), scores.tolist(), started.tolist()
     return [
-        Rendered(render, pixels[row], values[row], flags[row])
-        for row, render in enumerate(renders)
+        Rendered(render, pixels[row], values[row], flags[row]) for row, render in enumerate(renders)
     ]
 
 

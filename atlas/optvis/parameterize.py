@@ -41,7 +41,8 @@ def frequency_scale(size: int, device: torch.device | str = "cpu") -> Tensor:
 def colour_matrix(device: torch.device | str = "cpu") -> Tensor:
     """(3, 3) map from decorrelated colours to RGB logits, divided by its largest column norm."""
     matrix = torch.tensor(COLOUR_CORRELATION, device=device)
-    return matrix / matrix.norm(dim=0).max()
+    normalized: Tensor = matrix / torch.linalg.vector_norm(matrix, dim=0).max()
+    return normalized
 
 
 class FourierImage:

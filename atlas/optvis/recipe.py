@@ -117,8 +117,7 @@ def seed_for(unit: Unit, kind: Kind, number: int, base: int = 0) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def renders_of(unit: Unit, kinds: Collection[Kind] = KINDS, base: int = 0
-               ) -> tuple[Render, ...]:
+def renders_of(unit: Unit, kinds: Collection[Kind] = KINDS, base: int = 0) -> tuple[Render, ...]:
     """The renders of a unit in display order, `diverse` counted four times."""
     return tuple(
         Render(unit, kind, number, seed_for(unit, kind, number, base))

@@ -35,6 +35,16 @@ class Note:
     html: Markup
     summary: Markup
 
+    @property
+    def lead(self) -> Markup:
+        """What stands before the first section heading."""
+        return Markup(self.html.partition("<h2")[0])
+
+    @property
+    def rest(self) -> Markup:
+        """The first section heading and all that follows."""
+        return Markup("".join(self.html.partition("<h2")[1:]))
+
 
 class _Links(Treeprocessor):
     """Takes away link targets that run code, and pictures that would come from elsewhere.

@@ -98,7 +98,8 @@ class Pages:
             articles=[note for name, note in notes.items() if name not in RESERVED],
             url=url.rstrip("/") + "/" if url else None,
             total=sum(layer.channels for layer in catalogue.layers),
-            photographs=any(channel.examples for channel in catalogue.channels),
+            photographs=catalogue.dataset is not None
+            and any(channel.examples for channel in catalogue.channels),
             has_method="method" in notes,
             recipe_rows=list(flatten(catalogue.recipe)),
         )
@@ -194,7 +195,8 @@ class Pages:
     def _fill(self, template: Any, **values: Any) -> str:
         try:
             return str(template.render(**values))
-        except TemplateError as error:
+        except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError,
+                ValueError) as error:  # fmt: skip
             raise ConfigError(
                 f"template {template.name} failed on {values['page']}: {error}"
             ) from error

@@ -98,9 +98,9 @@ def channel_view(record: ChannelRecord, plan: SheetPlan, catalogue: Catalogue) -
     stats = record.stats
     fires = stats.get("fires")
     best = stats.get("best_score")
-    positive = next((r for r in record.renders if r.kind == "positive" and r.started), None)
+    positive = next((r for r in record.renders if r.kind == "positive"), None)
     ratio = None
-    if best is not None and best > 0 and positive is not None:
+    if best is not None and best > 0 and positive is not None and positive.started:
         ratio = number(positive.activation / best)
     images = stats.get("images") or (catalogue.dataset.images if catalogue.dataset else 0)
     first = positive or (record.renders[0] if record.renders else None)
@@ -199,7 +199,7 @@ def _facts(stats: Mapping[str, float]) -> Iterator[tuple[str, str, str]]:
     """The rows of the statistics: name, value, what it means."""
     meanings = {
         "max": "highest value anywhere",
-        "mean": "average",
+        "mean": "average of all",
         "std": "standard deviation",
         "min": "lowest value anywhere",
     }

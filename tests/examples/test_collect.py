@@ -24,7 +24,7 @@ def brute_force(network, folder, layer, channel, sign, k):
     transform = v2.Compose([v2.Resize(256), v2.CenterCrop(224)])
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         image = transform(Image.open(path).convert("RGB"))
-        x = torch.from_numpy(np.asarray(image)).permute(2, 0, 1)[None] / 255
+        x = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255
         with torch.no_grad():
             a = network.taps(x, layer)[0, channel] * sign
         y, x_ = divmod(int(a.argmax()), a.shape[1])
@@ -158,7 +158,7 @@ def test_labels_are_words_and_ids_stay_inside(photos):
     assert labels == {"n01440764": "tench", "owl": "owl", "zebra": "zebra"}
 
 
-def test_fingerprint_follows_bytes_and_names(photos, tmp_path):
+def test_fingerprint_follows_bytes_and_names(tmp_path):
     def fingerprint():
         return FolderSource(tmp_path).fingerprint(lambda p: p.read_bytes().hex())
 
@@ -196,7 +196,7 @@ def test_receptive_fields_of_googlenet(random_weights):
 
     net = load_model("googlenet-bvlc", random_weights)
     sizes = {la.name: theoretical(net.path(la.name)).size for la in net.layers}
-    # By hand: 7, pool 11, 3x3 19, pool 27, two blocks of 4·8, pool, five of 4·16, pool, two of 4·32.
+    # By hand: 7, pool 11, 3x3 19, pool 27, 2 blocks of 4·8, pool, 5 of 4·16, pool, 2 of 4·32.
     assert [sizes[n] for n in ("conv2d0", "conv2d2", "mixed3a", "mixed4e")] == [7, 19, 59, 427]
     assert sizes["mixed5b"] == 427 + 32 + 2 * 128
 
@@ -207,15 +207,15 @@ def test_crops_are_square_inside_and_hold_their_position(size, field):
     from atlas.examples.receptive import ReceptiveField
 
     receptive = ReceptiveField(*field)
-    frame = Viewing().frame(*size)
+    scaling, offset = Viewing().geometry(np.array(size))
     scale = min(size) / 256
     for position in ((0, 0), (3, 2), (6, 6)):
-        x0, y0, x1, y1 = crop_box(receptive, position, frame)
+        x0, y0, x1, y1 = crop_box(receptive, position, size, Viewing())
         assert x1 - x0 == y1 - y0 == pytest.approx(min(field[0], 224) * scale, abs=1)
         assert 0 <= x0 < x1 <= size[0]
         assert 0 <= y0 < y1 <= size[1]
-        centre = [min(max(receptive.centre(p), 0), 224) for p in position]
-        x, y = frame.to_source(centre[1], centre[0])
+        centre = [min(max(receptive.centre(p), 0), 224) for p in reversed(position)]
+        x, y = ((centre + offset) * scaling).tolist()
         assert x0 - 1 <= x <= x1 + 1
         assert y0 - 1 <= y <= y1 + 1
 

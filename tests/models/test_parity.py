@@ -43,7 +43,9 @@ def test_torchvision_dialect_equals_torchvision_at_every_layer(torchvision_net, 
     torch.save(torchvision_net.state_dict(), path)
     ours = load_model("googlenet", path)
     theirs: dict[str, list[Tensor]] = {}
-    block_of = {name: name.replace("mixed", "inception") for name in (la.name for la in ours.layers)}
+    block_of = {
+        name: name.replace("mixed", "inception") for name in (la.name for la in ours.layers)
+    }
     block_of |= {"conv2d0": "conv1", "conv2d1": "conv2", "conv2d2": "conv3"}
     handles = []
     for layer, block in block_of.items():
@@ -53,11 +55,18 @@ def test_torchvision_dialect_equals_torchvision_at_every_layer(torchvision_net, 
         if layer.startswith("conv"):
             last = [module.bn]
         else:
-            last = [module.branch1.bn, module.branch2[1].bn, module.branch3[1].bn, module.branch4[1].bn]
+            last = [
+                module.branch1.bn,
+                module.branch2[1].bn,
+                module.branch3[1].bn,
+                module.branch4[1].bn,
+            ]
         for norm in last:
             handles.append(
                 norm.register_forward_hook(
-                    lambda _m, _i, out, layer=layer: theirs.setdefault(layer, []).append(out.clone())
+                    lambda _m, _i, out, layer=layer: theirs.setdefault(layer, []).append(
+                        out.clone()
+                    )
                 )
             )
     x = torch.rand(2, 3, *size)
@@ -114,7 +123,9 @@ def caffe_reference(state: dict[str, Tensor], image: Tensor) -> dict[str, Tensor
 
     taps = {}
     mean = torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1)
-    x = taps["conv2d0"] = conv(255 * image[:, [2, 1, 0]] - mean, "conv1_7x7_s2", stride=2, padding=3)
+    x = taps["conv2d0"] = conv(
+        255 * image[:, [2, 1, 0]] - mean, "conv1_7x7_s2", stride=2, padding=3
+    )
     x = lrn(pool(x.relu()))
     x = taps["conv2d1"] = conv(x, "conv2_3x3_reduce")
     x = taps["conv2d2"] = conv(x.relu(), "conv2_3x3", padding=1)
@@ -131,7 +142,9 @@ def caffe_reference(state: dict[str, Tensor], image: Tensor) -> dict[str, Tensor
         ]
         pre = taps[f"mixed{block}"] = torch.cat(branches, 1)
         x = pre.relu()
-    taps["logits"] = F.linear(x.mean((2, 3)), *(state[f"loss3_classifier.{p}"] for p in ("weight", "bias")))
+    taps["logits"] = F.linear(
+        x.mean((2, 3)), *(state[f"loss3_classifier.{p}"] for p in ("weight", "bias"))
+    )
     return taps
 
 

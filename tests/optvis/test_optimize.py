@@ -98,33 +98,21 @@ def test_an_absent_reference_is_rendered_along_but_not_returned(toy):
     assert [r.render.kind for r in results] == ["diverse"] * 4
 
 
-class Dead:
-    """A network whose only channel is far below zero for any image."""
-
-    layers = ()
-
-    def __init__(self, slope: float) -> None:
-        self.slope = slope
-
-    def taps(self, x, layer, relu):
-        return relu(x[:, :1] * self.slope - 50.0) - 0.5
-
-
 def test_a_render_that_never_starts_says_so():
     render = Render(Unit("dead", 0), "positive", 0, 1)
 
-    class Flat(Dead):
-        def taps(self, x, layer, relu=None):
+    class Flat:
+        def taps(self, x, _layer, _relu=None):
             return x[:, :1] * 0 - 1.0
 
-    (result,) = render_chunk(Flat(0.0), [render], RECIPE)
+    (result,) = render_chunk(Flat(), [render], RECIPE)
     assert not result.started
 
 
 def test_blocked_gradients_are_let_through_at_the_start():
     class Blocked:
-        def taps(self, x, layer, relu=torch.relu):
-            return relu(x[:, :1] * 4 - 2.4)  # zero at the grey start, positive for bright images
+        def taps(self, x, _layer, relu=torch.relu):
+            return relu(x[:, :1] * 4 - 2.4)  # zero at the grey start, not for bright images
 
     (result,) = render_chunk(Blocked(), [Render(Unit("l", 0), "positive", 0, 1)], RECIPE)
     assert result.started
@@ -152,7 +140,9 @@ def test_draft_renders_beat_the_best_photograph(real_net, real_photos):
     for layer in ("conv2d2", "mixed3b", "mixed4d", "mixed5a"):
         with torch.inference_mode():
             batches = torch.from_numpy(views).split(20)
-            taps = torch.cat([real_net.taps(from_uint8(b), layer).relu().mean((2, 3)) for b in batches])
+            taps = torch.cat(
+                [real_net.taps(from_uint8(b), layer).relu().mean((2, 3)) for b in batches]
+            )
         width = taps.shape[1]
         units = [Unit(layer, int(c)) for c in rng.choice(width, 4, replace=False)]
         renders = [r for unit in units for r in renders_of(unit, ("positive",))]

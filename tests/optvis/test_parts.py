@@ -77,7 +77,6 @@ class _fixed:  # noqa: N801 - stands in for a generator
         return np.zeros(shape)
 
 
-
 def _only(shift, scale, degrees, after):
     """Transforms with one choice each, whose two jitters are exactly the given ones."""
 

@@ -68,9 +68,15 @@ def renders(
             score = 100 + int(digest[:4], 16) / 100
             made.append(
                 RenderRecord(
-                    kind, number, -score if kind == "negative" else score, 512, size,
-                    int(digest[:8], 16), digest, started,
-                )  # fmt: skip
+                    kind=kind,
+                    number=number,
+                    activation=-score if kind == "negative" else score,
+                    steps=512,
+                    size=size,
+                    seed=int(digest[:8], 16),
+                    recipe_sha256=digest,
+                    started=started,
+                )
             )
     return tuple(made)
 
@@ -80,10 +86,14 @@ def examples(unit: str, each: int = 9, labels: Sequence[str] = LABELS) -> tuple[
     sides: tuple[Side, Side] = ("positive", "negative")
     return tuple(
         ExampleRecord(
-            side, rank, f"{unit}/{side}/{rank}.jpg", labels[rank % len(labels)],
-            (617.0 - 31 * rank) if side == "positive" else (-45.0 + 2 * rank), (3, 5),
-            (10, 20, 10 + 60 + 9 * rank, 20 + 60 + 9 * rank),
-        )  # fmt: skip
+            side=side,
+            rank=rank,
+            source=f"{unit}/{side}/{rank}.jpg",
+            label=labels[rank % len(labels)],
+            activation=(617.0 - 31 * rank) if side == "positive" else (-45.0 + 2 * rank),
+            position=(3, 5),
+            crop=(10, 20, 70 + 9 * rank, 80 + 9 * rank),
+        )
         for side in sides
         for rank in range(each)
     )

@@ -1,0 +1,177 @@
+"""Every kind of page, in a real browser, from the disk and from a server."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urldefrag, urljoin
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+PAGES = (
+    "index.html", "method.html", "404.html", "conv2d0/index.html", "mixed4c/index.html",
+    "mixed4c/7.html", "mixed3a/0.html", "mixed3a/5.html", "mixed3a/11.html",
+)  # fmt: skip
+WIDTHS = (320, 390, 768, 1280)
+
+_SETTLE = """async () => {
+  document.querySelectorAll('img').forEach(image => { image.loading = 'eager'; });
+  await Promise.all([...document.images].map(image => image.decode().catch(() => null)));
+}"""
+_FACTS = """() => ({
+  width: document.documentElement.scrollWidth,
+  room: document.documentElement.clientWidth,
+  broken: [...document.images].filter(i => !i.naturalWidth).map(i => i.src),
+  bare: [...document.images].filter(
+    i => !i.alt || !i.getAttribute('width') || !i.getAttribute('height')).map(i => i.src),
+  oblong: [...document.images].filter(
+    i => Math.abs(i.clientWidth - i.clientHeight) > 1).map(i => i.src),
+  scripts: document.scripts.length,
+  inline: document.querySelectorAll('[style], style').length,
+})"""
+
+
+class Watch:
+    """What a page did that it should not have done."""
+
+    def __init__(self, page, base):
+        self.troubles = []
+        page.on("console", lambda m: m.type in ("error", "warning") and self.add(m.text))
+        page.on("pageerror", lambda error: self.add(str(error)))
+        page.on("requestfailed", lambda request: self.add(f"failed: {request.url}"))
+        page.on("request", lambda r: r.url.startswith(base) or self.add(f"elsewhere: {r.url}"))
+        page.on("response", lambda r: r.status >= 400 and self.add(f"{r.status}: {r.url}"))
+
+    def add(self, trouble):
+        self.troubles.append(trouble)
+
+
+@pytest.fixture(params=["file", "http"])
+def base(request, site):
+    if request.param == "file":
+        return site.as_uri() + "/"
+    return request.getfixturevalue("served")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_whole_at_every_width(chromium, base, scheme):
+    context = chromium.new_context(color_scheme=scheme)
+    page = context.new_page()
+    watch = Watch(page, base)
+    try:
+        for name in PAGES:
+            page.set_viewport_size({"width": WIDTHS[0], "height": 800})
+            page.goto(base + name)
+            page.evaluate(_SETTLE)
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 800})
+                facts = page.evaluate(_FACTS)
+                assert facts.pop("width") <= facts.pop("room"), f"{name} scrolls at {width} px"
+                nothing = {"broken": [], "bare": [], "oblong": [], "scripts": 0, "inline": 0}
+                assert facts == nothing, f"{name} at {width} px"
+        assert watch.troubles == []
+    finally:
+        context.close()
+
+
+def test_every_link_leads_to_a_page(chromium, base, site):
+    page = chromium.new_page()
+    try:
+        page.goto(base + "index.html")
+        seen, queue = set(), [page.url]
+        names = set()
+        while queue:
+            url = queue.pop()
+            names.add(url.removeprefix(base))
+            page.goto(url, wait_until="commit")
+            links = page.eval_on_selector_all(
+                "a[href]", "links => links.map(link => link.getAttribute('href'))"
+            )
+            anchors = set(page.eval_on_selector_all("[id]", "found => found.map(e => e.id)"))
+            for link in links:
+                target, anchor = urldefrag(urljoin(url, link))
+                if not target.startswith(base):
+                    assert target.startswith("https://"), link
+                    continue
+                assert target.endswith(".html"), link
+                assert (site / target.removeprefix(base)).is_file(), f"{url} → {link}"
+                assert target != url or not anchor or anchor in anchors, f"{url} → {link}"
+                # Of the many channels of one layer a few will do: they are made alike.
+                kind = target.rsplit("/", 1)
+                if target not in seen and len([s for s in seen if s.startswith(kind[0])]) < 12:
+                    seen.add(target)
+                    queue.append(target)
+        assert {"method.html", "mixed3a/index.html", "mixed4c/index.html"} <= names
+    finally:
+        page.close()
+
+
+def test_pages_show_the_tiles_the_manifest_names(chromium, site):
+    manifest = json.loads((site / "manifest.json").read_bytes())
+    page = chromium.new_page()
+    try:
+        for entry in manifest["channels"]:
+            if entry["page"] not in PAGES:
+                continue
+            page.goto(f"{site.as_uri()}/{entry['page']}")
+            page.evaluate(_SETTLE)
+            shown = page.eval_on_selector_all(
+                "main img",
+                """images => images.map(image => {
+                  const css = getComputedStyle(image), side = image.naturalHeight;
+                  const share = parseFloat(css.objectPosition) / 100;
+                  const x = css.objectFit === 'cover' ? share * (image.naturalWidth - side) : NaN;
+                  return [decodeURI(image.src), Math.round(x), side, image.naturalWidth];
+                })""",
+            )
+            found = {(src.removeprefix(site.as_uri() + "/"), x, side) for src, x, side, _ in shown}
+            tiles = entry["renders"] + entry["examples"]
+            named = {(t["sheet"], t["tile"][0], t["tile"][2]) for t in tiles}
+            assert found == named, entry["page"]
+            widths = {src.removeprefix(site.as_uri() + "/"): w for src, _, _, w in shown}
+            for tile in tiles:
+                x, y, width, height = tile["tile"]
+                assert (y, width) == (0, height)
+                assert x + width <= widths[tile["sheet"]]
+    finally:
+        page.close()
+
+
+@pytest.mark.parametrize("scale", [1, 1.5, 2])
+def test_neighbouring_tiles_do_not_bleed(chromium, tmp_path, scale):
+    """A red tile between two blue ones is red to its edge, at widths that are no whole pixels."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    from atlas.site.encode import compose, encode
+    from atlas.site.sheets import stylesheet
+
+    blue, red = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64, 3), np.uint8)
+    blue[..., 2], red[..., 0] = 255, 255
+    strip = compose([blue, blue, blue, red, blue, blue, blue], 64)
+    (tmp_path / "strip.avif").write_bytes(encode(strip, "avif", 50))
+    boxes = "".join(
+        f'<p style="position:absolute;margin:0;left:{20.3 + i * 131.7}px;top:20.6px;'
+        f'width:{50.37 + 9.19 * i}px"><img class="s n7 i3" src="strip.avif" width="64" height="64" '
+        'style="display:block;width:100%;height:auto"></p>'
+        for i in range(7)
+    )
+    (tmp_path / "a.html").write_text(
+        f"<!doctype html><style>{stylesheet()}body{{background:#000}}</style>{boxes}"
+    )
+    context = chromium.new_context(
+        viewport={"width": 980, "height": 160}, device_scale_factor=scale
+    )
+    try:
+        page = context.new_page()
+        page.goto((tmp_path / "a.html").as_uri())
+        page.evaluate(_SETTLE)
+        shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    finally:
+        context.close()
+    pixels = np.asarray(shot, int)
+    assert (pixels[..., 0] > 200).sum() > 7 * 40 * 40 * scale**2
+    assert pixels[..., 2].max() < 40
