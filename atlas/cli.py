@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from atlas import __version__
-from atlas.errors import AtlasError, ConfigError, RecipeError
+from atlas.errors import AtlasError, ConfigError, OutputError, RecipeError
 
 if TYPE_CHECKING:
     from atlas.build import Project, Report
@@ -29,7 +29,7 @@ _OPTIONS = (
     ),
     click.option("--model", metavar="NAME", help="Network; atlas models lists them."),
     click.option("--weights", metavar="FILE", help="Its weights: safetensors or .pth."),
-    click.option("--dataset", metavar="SOURCE", help="Photographs: folder:PATH."),
+    click.option("--dataset", metavar="SOURCE", help="Photographs: folder:PATH or sample."),
     click.option("--units", metavar="SPEC", help="E.g. mixed4c:447,mixed4a:0-15,mixed5b or all."),
     click.option("--preset", metavar="NAME", help="draft, standard or distill."),
     click.option("--size", type=int, metavar="N", help="Side of the renders in pixels."),
@@ -164,6 +164,20 @@ def show(unit: str, **options: Any) -> None:
             f"{units[0]} {kinds} activation {result.activation:.4f} "
             f"seed {result.render.seed} {path}{note}"
         )
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Make FOLDER a project: the sample's atlas.toml, ready to be edited and built."""
+    from atlas.site.resources import shipped
+    from atlas.store import write_atomically
+
+    target = folder / "atlas.toml"
+    if target.exists():
+        raise OutputError(f"{target} exists already; init overwrites nothing")
+    write_atomically(target, shipped("atlas.toml").read_bytes())
+    click.echo(f"wrote {target}; now: cd {folder} && atlas build")
 
 
 @cli.command()

@@ -82,6 +82,9 @@ _PATHS = (
     ("site", "content"),
 )
 
+# What a file says of these goes with what it says of the first: another model has other weights.
+_BELONGS = {"model.name": ("weights",), "render.preset": ("size", "steps")}
+
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
     """Read a config file and lay the command line's options over it.
@@ -100,11 +103,16 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
     if path is not None:
         data = _read_toml(path)
         _resolve(data, path.parent)
+    for option, belongings in _BELONGS.items():
+        section = data.get(option.partition(".")[0])
+        if overrides.get(option) is not None and isinstance(section, dict):
+            for key in belongings:
+                section.pop(key, None)
     for dotted, value in overrides.items():
         if value is None:
             continue
-        section, _, key = dotted.rpartition(".")
-        target = data.setdefault(section, {}) if section else data
+        group, _, key = dotted.rpartition(".")
+        target = data.setdefault(group, {}) if group else data
         if isinstance(target, dict):
             target[key] = value
     try:

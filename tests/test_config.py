@@ -22,6 +22,14 @@ def test_options_lie_over_the_file(tmp_path):
     assert (config.units, config.render.preset, config.render.steps) == ("mixed4c:1", "draft", 3)
 
 
+def test_another_model_or_preset_drops_what_belonged_to_the_files_own(tmp_path):
+    path = write(tmp_path, '[model]\nname = "googlenet"\nweights = "w"\n[render]\nsteps = 9\n')
+    config = load_config(path, {"model.name": "googlenet-mini", "render.preset": "draft"})
+    assert (config.model.weights, config.render.steps) == (None, None)
+    config = load_config(path, {"render.preset": "draft", "render.steps": 5})
+    assert config.render.steps == 5
+
+
 def test_paths_in_a_file_are_relative_to_it(tmp_path):
     path = write(
         tmp_path,

@@ -172,8 +172,14 @@ def open_source(spec: str) -> Source:
         DatasetError: an unknown kind, a folder that does not exist, or one without images.
     """
     kind, colon, rest = spec.partition(":")
+    if spec == "sample":
+        from atlas.examples.sample import SampleSource
+
+        return SampleSource()
     if not colon or not rest:
-        raise DatasetError(f"dataset {spec!r} should be written folder:PATH")
+        raise DatasetError(f"dataset {spec!r} should be written folder:PATH, or sample")
     if kind != "folder":
-        raise DatasetError(f"unknown kind of dataset {kind!r} in {spec!r}; write folder:PATH")
+        raise DatasetError(
+            f"unknown kind of dataset {kind!r} in {spec!r}; write folder:PATH, or sample"
+        )
     return FolderSource(rest)

@@ -78,14 +78,20 @@ def compose(pictures: Sequence[NDArray[np.uint8]], size: int) -> Image.Image:
 
 
 def encode(image: Image.Image, format: Format, quality: int) -> bytes:
-    """The file of an image; the same bytes every time (one thread each, no metadata)."""
+    """The file of an image; the same bytes every time (one thread each, no metadata).
+
+    Colour keeps its full resolution where the format can: halved, a decoder mixes the colours of
+    neighbouring tiles along their edge (measured: 2 % more bytes at quality 50).
+    """
     buffer = io.BytesIO()
     if format == "avif":
-        image.save(buffer, "AVIF", quality=quality, speed=AVIF_SPEED, max_threads=1)
+        image.save(
+            buffer, "AVIF", quality=quality, speed=AVIF_SPEED, subsampling="4:4:4", max_threads=1
+        )
     elif format == "webp":
         image.save(buffer, "WEBP", quality=quality, method=4)
     else:
-        image.save(buffer, "JPEG", quality=quality, optimize=True, progressive=True)
+        image.save(buffer, "JPEG", quality=quality, subsampling="4:4:4", optimize=True)
     return buffer.getvalue()
 
 

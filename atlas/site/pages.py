@@ -116,8 +116,9 @@ class Pages:
         yield "404.html", self._render("404", page="404.html", root="")
         for name, note in self._notes.items():
             if name not in RESERVED:
-                yield f"{name}.html", self._render(
-                    "article", page=f"{name}.html", root="", note=note
+                yield (
+                    f"{name}.html",
+                    self._render("article", page=f"{name}.html", root="", note=note),
                 )
         for position, page in enumerate(self._shown):
             yield f"{page.folder}/index.html", self._layer(position)
@@ -126,8 +127,7 @@ class Pages:
     def _index(self) -> str:
         samples = {
             layer: [
-                (channel, Picture(tile, tile.sheet, self._alt(channel)))
-                for channel, tile in tiles
+                (channel, Picture(tile, tile.sheet, self._alt(channel))) for channel, tile in tiles
             ]
             for layer, tiles in self._plan.samples.items()
         }

@@ -13,16 +13,16 @@ from atlas.errors import ConfigError
 
 
 def shipped(name: str) -> Path:
-    """The shipped folder called `name` (``templates`` or ``content``).
+    """What ships as `name`: ``templates``, ``content`` or the sample's ``atlas.toml``.
 
     Raises:
         ConfigError: the installation is incomplete.
     """
     package = Path(next(iter(atlas.__path__))).resolve()
     for folder in (package / "_shipped" / name, package.parent / name):
-        if folder.is_dir():
+        if folder.exists():
             return folder
-    raise ConfigError(f"the shipped {name} folder is missing from {package}; install again")
+    raise ConfigError(f"the shipped {name} is missing from {package}; install again")
 
 
 def overlay(name: str, user: Path | None) -> tuple[Path, ...]:

@@ -140,9 +140,7 @@ def _lay(
     return tiles
 
 
-def _lay_layer(
-    plan: SheetPlan, layer: str, channels: Sequence[ChannelRecord], suffix: str
-) -> None:
+def _lay_layer(plan: SheetPlan, layer: str, channels: Sequence[ChannelRecord], suffix: str) -> None:
     """The strips of a layer's page and, if there are several, one more for the index page."""
     thumbs = [thumbnail(channel) for channel in channels]
     stem = f"media/layers/{slug(layer)}"

@@ -173,9 +173,7 @@ def _plates(record: ChannelRecord, tiles: list[Tile], about: str) -> Iterator[Pl
         )
 
 
-def _photographs(
-    record: ChannelRecord, tiles: list[Tile]
-) -> dict[Side, tuple[Photograph, ...]]:
+def _photographs(record: ChannelRecord, tiles: list[Tile]) -> dict[Side, tuple[Photograph, ...]]:
     sides: dict[Side, list[Photograph]] = {"positive": [], "negative": []}
     for example, tile in zip(ordered_examples(record), tiles, strict=True):
         label, value = clean(example.label) or "no label", number(example.activation)

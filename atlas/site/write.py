@@ -83,9 +83,7 @@ def build_site(
     )
     old = files_of_manifest(out)
 
-    sheets = make_sheets(
-        plan.strips, media, out, index, options.format, options.quality, progress
-    )
+    sheets = make_sheets(plan.strips, media, out, index, options.format, options.quality, progress)
     present = {strip.path for strip in plan.strips}
     written = unchanged = 0
     for done, (path, text) in enumerate(pages.all(), start=1):

@@ -149,13 +149,13 @@ def test_neighbouring_tiles_do_not_bleed(chromium, tmp_path, scale):
     from atlas.site.encode import compose, encode
     from atlas.site.sheets import stylesheet
 
-    blue, red = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64, 3), np.uint8)
+    blue, red = np.zeros((112, 112, 3), np.uint8), np.zeros((112, 112, 3), np.uint8)
     blue[..., 2], red[..., 0] = 255, 255
-    strip = compose([blue, blue, blue, red, blue, blue, blue], 64)
+    strip = compose([blue, blue, blue, red, blue, blue, blue], 112)
     (tmp_path / "strip.avif").write_bytes(encode(strip, "avif", 50))
     boxes = "".join(
-        f'<p style="position:absolute;margin:0;left:{20.3 + i * 131.7}px;top:20.6px;'
-        f'width:{50.37 + 9.19 * i}px"><img class="s n7 i3" src="strip.avif" width="64" height="64" '
+        f'<p style="position:absolute;margin:0;left:{20.3 + i * 161.7}px;top:20.6px;'
+        f'width:{60.37 + 14.19 * i}px"><img class="s n7 i3" src="strip.avif" alt="" '
         'style="display:block;width:100%;height:auto"></p>'
         for i in range(7)
     )
@@ -163,7 +163,7 @@ def test_neighbouring_tiles_do_not_bleed(chromium, tmp_path, scale):
         f"<!doctype html><style>{stylesheet()}body{{background:#000}}</style>{boxes}"
     )
     context = chromium.new_context(
-        viewport={"width": 980, "height": 160}, device_scale_factor=scale
+        viewport={"width": 1180, "height": 180}, device_scale_factor=scale
     )
     try:
         page = context.new_page()
@@ -173,5 +173,5 @@ def test_neighbouring_tiles_do_not_bleed(chromium, tmp_path, scale):
     finally:
         context.close()
     pixels = np.asarray(shot, int)
-    assert (pixels[..., 0] > 200).sum() > 7 * 40 * 40 * scale**2
+    assert (pixels[..., 0] > 200).sum() > 7 * 56 * 56 * scale**2
     assert pixels[..., 2].max() < 40

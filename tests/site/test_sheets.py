@@ -68,9 +68,7 @@ def test_compose_resizes_without_stretching():
     ramp = np.stack([ramp] * 3, axis=-1)
     strip = np.asarray(compose([ramp, ramp[::2, ::2]], 32))
     assert strip.shape == (32, 64, 3)
-    expected = np.asarray(
-        Image.fromarray(ramp).resize((32, 32), Image.Resampling.LANCZOS)
-    )
+    expected = np.asarray(Image.fromarray(ramp).resize((32, 32), Image.Resampling.LANCZOS))
     np.testing.assert_array_equal(strip[:, :32], expected)
     np.testing.assert_array_equal(strip[:, 32:], ramp[::2, ::2])
 
