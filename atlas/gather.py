@@ -83,7 +83,13 @@ def gather(
     catalogue = Catalogue(
         config.site.title,
         f"channel-atlas {atlas.__version__}",
-        ModelRecord(network.name, ZOO[network.name].title, network.weights_sha256, network.classes),
+        ModelRecord(
+            network.name,
+            ZOO[network.name].title,
+            network.weights_sha256,
+            network.classes,
+            network.view[1],
+        ),
         dataset,
         plan.recipe.as_json() | {"preset": config.render.preset, "base_seed": config.render.seed},
         network.layers,

@@ -151,7 +151,7 @@ MODEL = ("--model", "googlenet-mini", "--units", "conv2d0:1", *SMALL)
         (("build", "--model", "alexnet"), "unknown model 'alexnet'"),
         (("build", "--model", "googlenet-bvlc"), "give --weights FILE"),
         (("build", "--model", "googlenet-bvlc", "--weights", "no.pth"), "no.pth does not exist"),
-        (("build", "--model", "googlenet-bvlc", "--weights", "text.pth"), "not a PyTorch"),
+        (("build", "--model", "googlenet-bvlc", "--weights", "text.pth"), "not a PyTorch file"),
         (("build", "--model", "googlenet", "--weights", "text.safetensors"), "safetensors"),
         (("build", *MODEL, "--dataset", "folder:empty"), "holds no images"),
         (("build", *MODEL, "--dataset", "folder:absent"), "does not exist"),

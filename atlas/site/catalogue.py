@@ -72,12 +72,16 @@ class ChannelRecord:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The network: zoo name, one-line title, digest of its weights file, number of classes."""
+    """The network: zoo name, one-line title, digest of its weights file, number of classes.
+
+    `view` is the side in pixels of what it sees of a photograph.
+    """
 
     name: str
     title: str
     weights_sha256: str
     classes: int
+    view: int = 224
 
 
 @dataclass(frozen=True)

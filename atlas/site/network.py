@@ -45,14 +45,17 @@ class Block:
     parts: tuple[Part, ...]
 
 
-def draw(layers: Sequence[Layer], shown: dict[str, int]) -> list[Block]:
-    """Blocks for all layers; `shown` counts the channels this atlas has of each."""
+def draw(layers: Sequence[Layer], shown: dict[str, int], view: int = 224) -> list[Block]:
+    """Blocks for all layers; `shown` counts the channels this atlas has of each.
+
+    `view` is the side in pixels of the photographs as the network sees them.
+    """
     known = all(layer.name in SIDES for layer in layers)
     widest = max((layer.channels for layer in layers), default=1)
     blocks = []
     for layer in layers:
-        side = SIDES[layer.name] if known else None
-        height = float(side if side is not None else COLUMN_HEIGHT / 2)
+        side = max(1, SIDES[layer.name] * view // 224) if known else None
+        height = float(SIDES[layer.name] if known else COLUMN_HEIGHT / 2)
         scale = COLUMN_WIDTH / max(widest, COLUMN_WIDTH if known else 1)
         left = (COLUMN_WIDTH - layer.channels * scale) / 2
         parts = tuple(

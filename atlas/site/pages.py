@@ -132,7 +132,9 @@ class Pages:
             for layer, tiles in self._plan.samples.items()
         }
         blocks = draw(
-            self._catalogue.layers, {page.layer.name: len(page.channels) for page in self._shown}
+            self._catalogue.layers,
+            {page.layer.name: len(page.channels) for page in self._shown},
+            self._catalogue.model.view,
         )
         return self._render(
             "index", page="index.html", root="", samples=samples, blocks=blocks,
