@@ -20,7 +20,7 @@ def _uniform(low: float, high: float, *shape: int, like: Tensor) -> Tensor:
 
 
 def random_crops(x: Tensor, size: int) -> Tensor:
-    """Random resized crops (B, C, size, size) of x (B, C, H, W), every second one mirrored.
+    """Random resized crops (B, C, size, size) of x (B, C, H, W), mirrored with even odds.
 
     A crop covers 60–100 % of the image's area at an aspect of e^±0.2. One affine grid does
     cropping, resizing and mirroring together.

@@ -47,6 +47,21 @@ class Recipe:
             return self.sizes[-1]
         return self.sizes[round(epoch * (len(self.sizes) - 1) / (self.epochs - 1))]
 
+    def rate_at(self, done: float) -> float:
+        """Learning rate when `done` of the run (0 … 1) lies behind: one cycle.
+
+        Half a cosine up from `rate` / 25, half a cosine down to almost nothing (Smith and Topin
+        2018, arXiv 1708.07120, with the shape and factors of PyTorch's ``OneCycleLR``). As it
+        depends on the step alone, a checkpoint need not hold it.
+        """
+        lowest = self.rate / 25
+        if done < self.warm_up:
+            start, end, part = lowest, self.rate, done / self.warm_up
+        else:
+            start, end = self.rate, lowest / 1e4
+            part = (done - self.warm_up) / (1 - self.warm_up)
+        return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+
 
 @dataclass
 class Tally:
@@ -78,13 +93,6 @@ class Run:
         model = new_network(len(self.images.classes), recipe.dropout)
         self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = _optimizer(self.model, recipe)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer,
-            recipe.rate,
-            total_steps=self.steps + 1,
-            pct_start=recipe.warm_up,
-            cycle_momentum=False,
-        )
         self.pixels = self.images.pixels.to(self.device)
         self.labels = self.images.labels.to(self.device)
         if self.checkpoint is not None and self.checkpoint.exists():
@@ -137,11 +145,12 @@ class Run:
         loss = F.cross_entropy(logits, wanted, label_smoothing=self.recipe.smoothing)
         value = loss.item()
         if not math.isfinite(value):
-            raise WorkError(f"the loss is no longer a number at step {self.step}; lower --rate")
+            raise WorkError(f"the loss is no longer a number at step {self.step}: training diverged")
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate_at(self.step / self.steps)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        self.schedule.step()
         self.tally.loss += value * len(chosen)
         self.tally.right += int((logits.argmax(1) == wanted).sum())
         self.tally.seen += len(chosen)
@@ -183,7 +192,6 @@ class Run:
             "tally": asdict(self.tally),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if self._cuda else None,
         }
@@ -221,7 +229,6 @@ class Run:
             )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
         self.step, self.tally = state["step"], Tally(**state["tally"])
         torch.set_rng_state(state["rng"])
         if self._cuda and state["cuda_rng"] is not None:

@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from collections import Counter
 from importlib.machinery import ModuleSpec
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -140,8 +141,9 @@ def test_packages_are_not_imported(monkeypatch):
     assert not {"skimage", "sklearn"} & set(sys.modules)
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("absent", ["skimage", "sklearn"])
-def test_absent_package_is_an_error_that_says_what_to_install(absent, folder, monkeypatch):
+def test_absent_package_is_an_error_that_says_what_to_install(absent, monkeypatch):
     found = sample.importlib.util.find_spec
     monkeypatch.setattr(
         sample.importlib.util, "find_spec", lambda name: None if name == absent else found(name)
@@ -197,4 +199,4 @@ def test_windows_reach_every_edge_in_steps_of_a_third(size):
             offsets = sorted({place[axis] for place in places})
             assert offsets[0] == 0
             assert offsets[-1] == length - side
-            assert all(b - a <= side / 3 + 1 for a, b in zip(offsets, offsets[1:], strict=False))
+            assert all(b - a <= side / 3 + 1 for a, b in pairwise(offsets))
