@@ -103,19 +103,6 @@ PHOTOGRAPHS = (
         ),
     ),
     Photograph(
-        "skimage",
-        "data/motorcycle_left.png",  # the right one of the stereo pair would show the same again
-        "motorcycle",
-        Credit(
-            "motorcycle",
-            "Rectified stereo image pair, left image",
-            "Nera Nesic, Porter Westling, Xi Wang, York Kitajima, Greg Krathwohl and "
-            "Daniel Scharstein (Middlebury 2014 stereo benchmark)",
-            _SEE_SKIMAGE,
-            "http://vision.middlebury.edu/stereo/data/scenes2014/",
-        ),
-    ),
-    Photograph(
         "sklearn",
         "datasets/images/china.jpg",
         "temple",

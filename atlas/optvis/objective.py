@@ -5,6 +5,10 @@
     positive, diverse   mean over space of ReLU(a)
     negative            mean over space of ReLU(−a)
     neuron              a at the centre position
+
+While an image is being jittered, the position that counts for `neuron` is the one nearest to
+where its centre has moved: otherwise the first layers, whose fields are smaller than the jitter,
+would see a smear of all the places the centre has been.
 """
 
 from __future__ import annotations
@@ -29,16 +33,39 @@ class Objective:
         self._sign = torch.tensor(sign, device=device)
         self._neuron = torch.tensor([r.kind == "neuron" for r in renders], device=device)
 
-    def __call__(self, taps: Tensor, relu: Relu = F.relu) -> Tensor:
-        """Objective of each image, (B,), to be maximized; taps are pre-ReLU (B, C, H, W)."""
+    def __call__(self, taps: Tensor, relu: Relu = F.relu, theta: Tensor | None = None) -> Tensor:
+        """Objective of each image, (B,), to be maximized.
+
+        Args:
+            taps: pre-ReLU (B, C, H, W).
+            relu: the rectifier of the objective itself.
+            theta: (B, 2, 3), the affine map (output to input) each image was warped by, if any.
+        """
         a = taps[self._rows, self._channels]
         spread = relu(a * self._sign[:, None, None]).mean((1, 2))
-        centre = a[:, a.shape[1] // 2, a.shape[2] // 2]
-        return torch.where(self._neuron, centre, spread)
+        y, x = a.shape[1] // 2, a.shape[2] // 2
+        if theta is None:
+            return torch.where(self._neuron, a[:, y, x], spread)
+        dx, dy = moved_centre(theta).unbind(1)
+        rows = (y + dy * a.shape[1] / 2).round().long().clamp(0, a.shape[1] - 1)
+        columns = (x + dx * a.shape[2] / 2).round().long().clamp(0, a.shape[2] - 1)
+        return torch.where(self._neuron, a[self._rows, rows, columns], spread)
 
     def score(self, taps: Tensor) -> Tensor:
         """What is reported, (B,): the objective, with a minus sign for `negative`."""
         return self(taps) * self._sign
+
+
+def moved_centre(theta: Tensor) -> Tensor:
+    """Where the centre of an image lies after a warp, (B, 2) as (x, y) from −1 to 1.
+
+    The map theta = [M | t] takes output to input, p ↦ Mp + t, so the centre, 0 in the input, is
+    at −M⁻¹t in the output.
+    """
+    (a, b), (c, d) = theta[:, 0, :2].unbind(1), theta[:, 1, :2].unbind(1)
+    tx, ty = theta[:, :, 2].unbind(1)
+    determinant = a * d - b * c
+    return torch.stack([b * ty - d * tx, c * tx - a * ty], dim=1) / determinant[:, None]
 
 
 def gram_cosine(taps: Tensor) -> Tensor:

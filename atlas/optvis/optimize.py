@@ -87,7 +87,7 @@ def render_chunk(
     for number in range(recipe.steps):
         relu = redirected_relu if number < recipe.redirect_steps else F.relu
         taps = network.taps(warp(to_image(spectrum), thetas[number]), layer, relu)
-        achieved = objective(taps, relu)
+        achieved = objective(taps, relu, thetas[number])
         loss = -achieved.sum()
         if diversity is not None:
             loss = loss + diversity(taps, achieved)

@@ -27,6 +27,8 @@ NAV_LIMIT = 16
 """More layers than this do not fit into the header; the index page lists them instead."""
 
 RESERVED = {"index", "404"}
+SAMPLE_NOTE = "photographs"
+"""The note about the photographs of the dataset `sample`; other atlases do not show it."""
 """Notes that do not become pages of their own name."""
 
 
@@ -65,6 +67,8 @@ class Pages:
     ) -> None:
         self._catalogue = catalogue
         self._plan = plan
+        sample = catalogue.dataset is not None and catalogue.dataset.source == "sample"
+        notes = {name: note for name, note in notes.items() if sample or name != SAMPLE_NOTE}
         self._notes = notes
         grouped: dict[str, list[ChannelRecord]] = {layer.name: [] for layer in catalogue.layers}
         for channel in catalogue.channels:

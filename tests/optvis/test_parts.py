@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atlas.errors import RecipeError
-from atlas.optvis.objective import Objective, gram_cosine
+from atlas.optvis.objective import Objective, gram_cosine, moved_centre
 from atlas.optvis.parameterize import (
     COLOUR_CORRELATION,
     FourierImage,
@@ -123,6 +123,20 @@ def test_objectives_equal_their_definitions():
     assert score[1] == pytest.approx(-np.maximum(-a[1, 2], 0).mean(), rel=1e-5)
     assert score[2] == pytest.approx(a[2, 4, 3, 3], rel=1e-5)
     assert score[3] == pytest.approx(np.maximum(a[3, 6], 0).mean(), rel=1e-5)
+
+
+def test_the_neuron_follows_the_centre_of_a_warped_image():
+    theta = torch.from_numpy(Transforms().draw(stream(3, "transforms"), 40, 96))
+    spot = torch.full((40, 3, 97, 97), 0.5)
+    spot[:, :, 47:50, 47:50] = 1.0
+    seen = warp(spot, theta)[:, 0] - 0.5
+    axis = torch.linspace(-1, 1, 97) * 96 / 97
+    weight = seen / seen.sum((1, 2), keepdim=True)
+    found = torch.stack([(weight.sum(1) * axis).sum(1), (weight.sum(2) * axis).sum(1)], 1)
+    torch.testing.assert_close(moved_centre(theta), found, atol=0.01, rtol=0)
+    taps = seen[:, None].clone()
+    neurons = [Render(Unit("l", 0), "neuron", 0, i) for i in range(40)]
+    assert float(Objective(neurons)(taps, theta=theta).min()) > 0.35
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 5, 6, 6), (3, 4, 40, 3, 3)])
