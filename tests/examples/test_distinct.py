@@ -92,4 +92,6 @@ def test_the_first_window_is_the_best_of_all(toy):
     source, viewing = Windows(), Viewing(64, 64)
     table = collect(toy, source, ["shapes"], k=3, viewing=viewing).tables["shapes"]
     np.testing.assert_allclose(table.stats["max"], table.top_value[:, 0], rtol=1e-6)
-    np.testing.assert_allclose(table.stats["min"], table.bottom_value[:, 0], rtol=1e-6)
+    # The lowest may show the place of one of the highest, and is then passed over.
+    assert (table.stats["min"] <= table.bottom_value[:, 0] + 1e-6).all()
+    assert np.isclose(table.stats["min"], table.bottom_value[:, 0]).mean() > 0.5
