@@ -78,7 +78,7 @@ def align(images: Images, classes: Sequence[str]) -> Images:
     if images.classes == tuple(classes):
         return images
     place = {name: i for i, name in enumerate(classes)}
-    used = images.labels.unique().tolist()
+    used = sorted(set(images.labels.tolist()))
     strange = [images.classes[i] for i in used if images.classes[i] not in place]
     if strange:
         raise DatasetError(

@@ -98,7 +98,7 @@ class Run:
         if self.checkpoint is not None and self.checkpoint.exists():
             self.load(self.checkpoint)
 
-    def train(self, stop: Callable[[int], bool] = lambda step: False) -> bool:
+    def train(self, stop: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end, or until `stop` (asked after every batch) says so.
 
         Returns:
@@ -122,7 +122,7 @@ class Run:
                 left = self._work(self.step, self.steps) / self._work(first, self.step)
                 self._report(epoch, *epoch_began, left * (now - started))
                 self.tally = Tally()
-            stopping = stop(self.step)
+            stopping = stop()
             if at_end or stopping or now - saved > SAVE_EVERY:
                 self.save()
                 saved = time.monotonic()
@@ -145,7 +145,7 @@ class Run:
         loss = F.cross_entropy(logits, wanted, label_smoothing=self.recipe.smoothing)
         value = loss.item()
         if not math.isfinite(value):
-            raise WorkError(f"the loss is no longer a number at step {self.step}: training diverged")
+            raise WorkError(f"training diverged: the loss at step {self.step} is no number")
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate_at(self.step / self.steps)
         self.optimizer.zero_grad(set_to_none=True)
@@ -158,7 +158,7 @@ class Run:
     def _work(self, first: int, last: int) -> float:
         """Pixels processed by steps first … last − 1, the measure of time."""
         steps = range(first, last)
-        return sum(self.recipe.size(step // self.steps_per_epoch) ** 2.0 for step in steps)
+        return float(sum(self.recipe.size(step // self.steps_per_epoch) ** 2 for step in steps))
 
     def _report(self, epoch: int, began: float, first: int, left: float) -> None:
         tally, images = self.tally, (self.step - first) * self.batch
@@ -203,8 +203,9 @@ class Run:
                 os.fsync(file.fileno())
             partial.replace(self.checkpoint)
         except OSError as error:
-            reason = error.strerror or error
-            raise OutputError(f"checkpoint {self.checkpoint} cannot be written: {reason}") from error
+            raise OutputError(
+                f"checkpoint {self.checkpoint} cannot be written: {error.strerror or error}"
+            ) from error
         finally:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)

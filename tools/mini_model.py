@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torchvision.models import googlenet
 
@@ -89,7 +88,7 @@ def evaluate(
     model.eval()
     device = next(model.parameters()).device
     first = five = 0
-    for part, wanted in zip(images.split(batch), labels.split(batch), strict=True):
+    for part, wanted in zip(torch.split(images, batch), torch.split(labels, batch), strict=True):
         logits = model(clean_batch(part.to(device), size))
         guesses = logits.topk(min(5, logits.shape[1]), dim=1).indices
         hits = guesses == wanted.to(device)[:, None]
@@ -118,7 +117,7 @@ def recompute_batchnorm(
     chosen = torch.randperm(len(images), generator=generator)[:count]
     batch = min(batch, len(chosen))
     model.train()
-    for part in chosen[: len(chosen) // batch * batch].split(batch):
+    for part in torch.split(chosen[: len(chosen) // batch * batch], batch):
         model(clean_batch(images[part.to(images.device)].to(device), size))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -161,7 +160,7 @@ def save_network(
         metadata |= {"top1": f"{score.top1:.4f}", "top5": f"{score.top5:.4f}"}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        save_file(state, partial, metadata)
+        partial.write_bytes(save(state, metadata))
         partial.replace(path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -199,8 +198,3 @@ def _class_names(path: Path, count: int) -> tuple[str, ...]:
     if not isinstance(names, list) or len(names) != count:
         raise ModelError(f"{path}: its metadata does not name {count} classes")
     return tuple(map(str, names))
-
-
-def starting_loss(classes: int) -> float:
-    """Cross-entropy of a network that knows nothing: ln(classes)."""
-    return math.log(classes)

@@ -154,7 +154,7 @@ def train_file(args: argparse.Namespace) -> None:
     if run.step:
         log(f"going on from step {run.step:,} of {run.steps:,} ({checkpoint})")
     with _stop_requests() as stopped:
-        complete = run.train(lambda step: bool(stopped))
+        complete = run.train(lambda: bool(stopped))
     if not complete:
         raise WorkError(
             f"stopped at step {run.step:,} of {run.steps:,}; the same command goes on from there"
