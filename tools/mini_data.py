@@ -198,9 +198,7 @@ def _parquet_classes(
     return tuple(str(i) for i in range(highest + 1))
 
 
-def _words(
-    classes: Sequence[str], names: Path | None, beside: Sequence[Path]
-) -> tuple[str, ...]:
+def _words(classes: Sequence[str], names: Path | None, beside: Sequence[Path]) -> tuple[str, ...]:
     """Classes in words: the names file, else ImageNet's words for wnids, else as they are."""
     known = dict(imagenet_words())
     found = names or next((p / NAMES_FILE for p in beside if (p / NAMES_FILE).exists()), None)

@@ -219,8 +219,15 @@ class Run:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             identity = state["identity"]
-        except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError,
-                TypeError) as error:
+        except (
+            OSError,
+            pickle.UnpicklingError,
+            RuntimeError,
+            EOFError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ) as error:
             raise ModelError(f"{path} is not a whole checkpoint of this tool; delete it") from error
         differing = [k for k, v in self.identity().items() if identity.get(k) != v]
         if differing:

@@ -99,7 +99,12 @@ def evaluate(
 
 @torch.no_grad()
 def recompute_batchnorm(
-    model: nn.Module, images: Tensor, size: int, *, batch: int = 128, count: int = 16_000,
+    model: nn.Module,
+    images: Tensor,
+    size: int,
+    *,
+    batch: int = 128,
+    count: int = 16_000,
     seed: int = 0,
 ) -> None:
     """BatchNorm's means and variances measured again, on clean images and the final weights.

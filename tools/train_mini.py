@@ -47,17 +47,30 @@ def _parser() -> argparse.ArgumentParser:
     add("--validation", metavar="SOURCE", help=f"images to measure accuracy on: {source}")
     add("--evaluate", type=Path, metavar="FILE", help="measure this file; train nothing")
     add("--epochs", type=_count, default=7, metavar="N", help="passes over the images (7)")
-    add("--sizes", type=_sizes, default=Recipe.sizes, metavar="A,B,…",
+    add(
+        "--sizes",
+        type=_sizes,
+        default=Recipe.sizes,
+        metavar="A,B,…",
         help="side of the images in pixels, spread over the epochs; "
-        "the last is measured at (40,48,48,48,56,64,64)")
+        "the last is measured at (40,48,48,48,56,64,64)",
+    )
     add("--batch", type=_count, default=128, metavar="N", help="images a step (128)")
-    add("--limit", type=_count, metavar="N",
-        help="only N training images, drawn by --seed; with --evaluate, N validation images")
+    add(
+        "--limit",
+        type=_count,
+        metavar="N",
+        help="only N training images, drawn by --seed; with --evaluate, N validation images",
+    )
     add("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (auto)")
     add("--seed", type=int, default=0, metavar="N", help="of everything random (0)")
     add("--checkpoint", type=Path, metavar="FILE", help="default: OUT.checkpoint")
-    add("--labels", type=Path, metavar="FILE",
-        help="JSON object from class to words; default: wnid_names.json beside the images")
+    add(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="JSON object from class to words; default: wnid_names.json beside the images",
+    )
     return parser
 
 
@@ -164,8 +177,10 @@ def train_file(args: argparse.Namespace) -> None:
     score = None
     if validation is not None:
         # What the file will hold is measured: parameters rounded to float16.
-        rounded = {k: v.half().float() if v.is_floating_point() else v
-                   for k, v in run.model.state_dict().items()}
+        rounded = {
+            k: v.half().float() if v.is_floating_point() else v
+            for k, v in run.model.state_dict().items()
+        }
         run.model.load_state_dict(rounded)
         score = evaluate(run.model, validation.pixels, validation.labels, size)
         log(f"validation at {size} px: {score}")
