@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torchvision.models import googlenet
+from torchvision.models.googlenet import BasicConv2d
 
 from atlas.errors import ModelError, OutputError, WorkError
 from atlas.models.googlenet import TORCHVISION
@@ -127,6 +128,24 @@ def recompute_batchnorm(
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()
+
+
+@torch.no_grad()
+def fit_float16(model: nn.Module) -> None:
+    """Scale channels whose BatchNorm statistics float16 cannot hold; the function stays the same.
+
+    BatchNorm undoes any scale of its convolution, so nothing in training bounds it: short runs at
+    the full learning rate end with variances beyond 65,504. Such a channel's weights and mean are
+    divided by a power of two, its variance by the square, which is exact but for BatchNorm's eps.
+    """
+    for block in model.modules():
+        if isinstance(block, BasicConv2d):
+            mean, variance = block.bn.running_mean, block.bn.running_var
+            spread = torch.maximum(variance.sqrt(), mean.abs() / 128)
+            scale = torch.exp2((spread / 128).clamp(min=1).log2().ceil())
+            block.conv.weight /= scale[:, None, None, None]
+            mean /= scale
+            variance /= scale**2
 
 
 def save_network(

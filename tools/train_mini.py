@@ -22,7 +22,14 @@ from typing import NoReturn
 import torch
 from mini_data import Images, align, read_images
 from mini_loop import Recipe, Run
-from mini_model import SMALLEST, evaluate, load_network, recompute_batchnorm, save_network
+from mini_model import (
+    SMALLEST,
+    evaluate,
+    fit_float16,
+    load_network,
+    recompute_batchnorm,
+    save_network,
+)
 
 from atlas.errors import AtlasError, ConfigError, OutputError, WorkError
 
@@ -174,6 +181,7 @@ def train_file(args: argparse.Namespace) -> None:
         )
     size = recipe.sizes[-1]
     recompute_batchnorm(run.model, run.pixels, size, batch=run.batch, seed=args.seed)
+    fit_float16(run.model)
     score = None
     if validation is not None:
         # What the file will hold is measured: parameters rounded to float16.

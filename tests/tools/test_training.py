@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from atlas.models.zoo import load_model
 from tests.conftest import SHARED
 
 ROOT = Path(__file__).resolve().parents[2]
+# One thread: OpenMP threads that wait for each other crawl on a machine that is busy otherwise.
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 EMBEDDED = ROOT / "atlas" / "models" / "data" / "googlenet-mini.safetensors"
 TINY = SHARED / "imagenet" / "tiny-200"
 
@@ -27,7 +30,7 @@ def command(*arguments: object) -> list[str]:
 
 def tool(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=600, cwd=ROOT
+        command(*arguments), capture_output=True, text=True, timeout=600, cwd=ROOT, env=ENVIRONMENT
     )
 
 
@@ -63,7 +66,11 @@ def test_a_stopped_run_ends_as_an_unbroken_one(colours, tmp_path):
     done = tool(*common, "--out", whole)
     assert done.returncode == 0, done.stderr
     process = subprocess.Popen(
-        command(*common, "--out", broken), stdout=subprocess.PIPE, text=True, cwd=ROOT
+        command(*common, "--out", broken),
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=ENVIRONMENT,
     )
     for line in process.stdout:
         if line.startswith("epoch 1/3"):
