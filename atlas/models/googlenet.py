@@ -43,12 +43,12 @@ class Dialect:
     """What differs between trained GoogLeNets (DESIGN §6).
 
     `scale` and `shift` map RGB in [0, 1] to the network's own input, ``scale * x + shift`` per
-    channel of the *network's* order; `bgr` flips the channels first. `library` is whose names the
+    channel of the *network's* order; `bgr` flips the channels first. `naming` is whose names the
     weights files use, `view` how photographs are brought to size (short side, centre crop).
     """
 
     name: str
-    library: Literal["torchvision", "caffe", "lucid"]
+    naming: Literal["torchvision", "caffe", "lucid"]
     classes: int
     scale: tuple[float, float, float]
     shift: tuple[float, float, float]

@@ -143,7 +143,7 @@ def convert(state: dict[str, Tensor], dialect: Dialect, where: str) -> dict[str,
     result: dict[str, Tensor] = {}
     for name in (*conv_shapes(dialect), "head"):
         theirs = _their_name(name, dialect)
-        if dialect.library == "torchvision" and name != "head":
+        if dialect.naming == "torchvision" and name != "head":
             weight, bias = _fold(state, theirs)
         else:
             weight, bias = state[f"{theirs}.weight"], state[f"{theirs}.bias"]
@@ -155,7 +155,7 @@ def _expected_shapes(state: dict[str, Tensor], dialect: Dialect) -> dict[str, tu
     shapes: dict[str, tuple[int, ...]] = {}
     for name, shape in conv_shapes(dialect).items():
         theirs = _their_name(name, dialect)
-        if dialect.library == "torchvision":
+        if dialect.naming == "torchvision":
             shapes[f"{theirs}.conv.weight"] = shape
             shapes |= {f"{theirs}.bn.{part}": shape[:1] for part in _BN}
         else:
@@ -168,13 +168,13 @@ def _expected_shapes(state: dict[str, Tensor], dialect: Dialect) -> dict[str, tu
 
 def _their_name(name: str, dialect: Dialect) -> str:
     """Distill's name of a parameter in the words of the dialect's library."""
-    stems = _STEMS[dialect.library]
+    stems = _STEMS[dialect.naming]
     if name in stems:
         return stems[name]
-    if dialect.library == "lucid":
+    if dialect.naming == "lucid":
         return f"{name}_pre_relu_conv"
     block, part = name.removeprefix("mixed").split("_", 1)
-    if dialect.library == "torchvision":
+    if dialect.naming == "torchvision":
         return f"inception{block}.{_TORCHVISION_PARTS[part]}"
     return f"inception_{block}_{_CAFFE_PARTS[part]}"
 
