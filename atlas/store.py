@@ -155,10 +155,6 @@ class Store:
         except SafetensorError:
             return None
 
-    def damaged(self, key: str) -> bool:
-        """Whether an entry is known whose bytes are missing or not what was put."""
-        return self._row(key) is not None and self.read(key) is None
-
     def remember(self, key: str, value: str) -> None:
         """Keep a small fact that only saves work (a file's digest, a sheet's)."""
         if self.recall(key) != value:
