@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from atlas.examples.collect import Collected
     from atlas.models.googlenet import GoogLeNet
     from atlas.optvis.optimize import Rendered
-    from atlas.optvis.recipe import Kind
+    from atlas.optvis.subject import Kind, Render
 
 __version__ = "0.1.0"
 __all__ = ["Config", "build", "collect_examples", "load_model", "render"]
@@ -51,7 +51,7 @@ def render(
     size: int | None = None,
     steps: int | None = None,
     seed: int = 0,
-) -> list[Rendered]:
+) -> list[Rendered[Render]]:
     """Optimize images for units, several of a layer to a batch, on the model's device.
 
     Args:
@@ -69,7 +69,8 @@ def render(
         UnitError, RecipeError: what was asked for does not exist or is out of range.
     """
     from atlas.engines import local
-    from atlas.optvis.recipe import check_kinds, from_preset, renders_of
+    from atlas.optvis.recipe import from_preset
+    from atlas.optvis.subject import check_kinds, renders_of
     from atlas.plan import cut
     from atlas.units import parse_units
 

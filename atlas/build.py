@@ -17,7 +17,7 @@ from atlas.gather import StoreMedia, gather
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import load_model
 from atlas.optvis.optimize import Rendered
-from atlas.optvis.recipe import Render
+from atlas.optvis.subject import Render
 from atlas.plan import Chunk, Plan, make_plan, missing_chunks
 from atlas.progress import Progress
 from atlas.site import SiteOptions, SiteReport, build_site
@@ -96,7 +96,7 @@ class Project:
                 done += len(new)
                 progress.advance(done)
 
-    def _keep(self, results: Sequence[Rendered]) -> None:
+    def _keep(self, results: Sequence[Rendered[Render]]) -> None:
         for result in results:
             facts = {"activation": result.activation, "started": result.started}
             self.store.put_image(self.plan.renders[result.render], result.image, facts)

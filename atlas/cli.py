@@ -124,7 +124,8 @@ def show(unit: str, **options: Any) -> None:
     from atlas.build import pick_device
     from atlas.models.zoo import load_model
     from atlas.optvis.optimize import render_chunk
-    from atlas.optvis.recipe import from_preset, renders_of, reseed
+    from atlas.optvis.recipe import from_preset
+    from atlas.optvis.subject import renders_of, reseed
     from atlas.store import write_atomically
     from atlas.units import parse_units
 

@@ -33,6 +33,10 @@ class RecipeError(AtlasError):
     """A recipe for a render that cannot be carried out: size, steps or kinds out of range."""
 
 
+class ObjectiveError(AtlasError):
+    """An objective that cannot be read, or asks for what the network does not have."""
+
+
 class StoreError(AtlasError):
     """A store that cannot be opened or holds something that is not ours."""
 

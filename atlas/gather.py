@@ -17,7 +17,7 @@ from atlas.examples.receptive import ReceptiveField, theoretical
 from atlas.examples.sources import Source, UnreadableImageError
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import ZOO
-from atlas.optvis.recipe import renders_of
+from atlas.optvis.subject import renders_of
 from atlas.plan import Plan
 from atlas.site.catalogue import (
     Catalogue,

@@ -13,7 +13,8 @@ from atlas.config import Config
 from atlas.examples import collect
 from atlas.examples.view import Viewing
 from atlas.models.network import Network
-from atlas.optvis.recipe import Recipe, Render, from_preset, renders_of
+from atlas.optvis.recipe import Recipe, from_preset
+from atlas.optvis.subject import Render, renders_of
 from atlas.store import key_of
 from atlas.units import Unit, by_layer, parse_units
 

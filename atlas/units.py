@@ -70,7 +70,7 @@ def find_layer(name: str, layers: Sequence[Layer]) -> Layer:
     names = [layer.name for layer in layers]
     near = difflib.get_close_matches(wanted, [n.lower() for n in names], n=3, cutoff=0.75)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known layers: {' '.join(names)}"
-    raise UnitError(f"unknown layer {_quote(name)}; {hint}")
+    raise UnitError(f"unknown layer {quote(name)}; {hint}")
 
 
 def parse_units(spec: str, layers: Sequence[Layer]) -> tuple[Unit, ...]:
@@ -93,9 +93,9 @@ def parse_units(spec: str, layers: Sequence[Layer]) -> tuple[Unit, ...]:
             continue
         match = _PART.fullmatch(part)
         if match is None:
-            what = f"cannot read {_quote(part)} in" if part else "empty part in"
+            what = f"cannot read {quote(part)} in" if part else "empty part in"
             raise UnitError(
-                f"{what} unit spec {_quote(spec)}; "
+                f"{what} unit spec {quote(spec)}; "
                 "write layer, layer:channel or layer:first-last, separated by commas"
             )
         layer = find_layer(match["layer"], layers)
@@ -103,11 +103,11 @@ def parse_units(spec: str, layers: Sequence[Layer]) -> tuple[Unit, ...]:
         last = int(match["last"] or match["first"]) if match["first"] else layer.channels - 1
         if last < first:
             raise UnitError(
-                f"range {_quote(part)} runs backwards; write {layer.name}:{last}-{first}"
+                f"range {quote(part)} runs backwards; write {layer.name}:{last}-{first}"
             )
         if last >= layer.channels:
             raise UnitError(
-                f"{_quote(part)} is out of range: "
+                f"{quote(part)} is out of range: "
                 f"{layer.name} has channels 0 to {layer.channels - 1}"
             )
         chosen.setdefault(layer.name, set()).update(range(first, last + 1))
@@ -124,7 +124,7 @@ def by_layer(units: Iterable[Unit]) -> dict[str, list[int]]:
     return groups
 
 
-def _quote(text: str, limit: int = 60) -> str:
+def quote(text: str, limit: int = 60) -> str:
     """`text` in quotes on one line, cut to `limit` characters, control characters escaped."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
     return repr(cut)

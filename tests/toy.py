@@ -16,13 +16,20 @@ class ToyNetwork:
     name = "toy"
     weights_sha256 = "0" * 64
     classes = 10
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...] = (
+        *("tabby", "crane", "crane, the machine", "jack-o'-lantern", "black-and-tan coonhound"),
+        *("tiger cat", "owl", "zebra", "tench", "goldfish"),
+    )
+    class_ids = tuple(f"n{i:08}" for i in range(10))
     view = (256, 224)
     layers = (
         Layer("edges", (Branch("7x7", 0, 8),)),
         Layer("shapes", (Branch("3x3", 0, 12),)),
         Layer("things", (Branch("1x1", 0, 6), Branch("3x3", 6, 16)), ("objects",)),
     )
+
+    order = ("edges", "shapes", "things_bottleneck", "things", "logits")
+    bottlenecks = (Layer("things_bottleneck", (Branch("things_bottleneck", 0, 4),)),)
 
     def __init__(self, seed: int = 0) -> None:
         rng = torch.Generator().manual_seed(seed)
@@ -31,7 +38,8 @@ class ToyNetwork:
             return torch.randn(out, into, size, size, generator=rng) / (into * size * size) ** 0.5
 
         self.first, self.second = kernel(8, 3, 7), kernel(12, 8, 3)
-        self.one, self.three = kernel(6, 12, 1), kernel(10, 12, 3)
+        self.one, self.three = kernel(6, 12, 1), kernel(10, 4, 3)
+        self.reduce, self.head = kernel(4, 12, 1), kernel(10, 16, 1)
 
     def walk(
         self, x: Tensor, layers: Sequence[str], relu: Relu = F.relu
@@ -39,7 +47,7 @@ class ToyNetwork:
         for name, taps in self._forward(x, relu):
             if name in layers:
                 yield name, taps
-            if name == max(layers, key=[la.name for la in self.layers].index):
+            if name == max(layers, key=self.order.index):
                 return
 
     def taps(self, x: Tensor, layer: str, relu: Relu = F.relu) -> Tensor:
@@ -51,8 +59,12 @@ class ToyNetwork:
         x = F.conv2d(F.max_pool2d(relu(x), 2), self.second, padding=1)
         yield "shapes", x
         x = relu(x)
-        one, three = F.conv2d(x, self.one), F.conv2d(x, self.three, padding=1)
-        yield "things", torch.cat([one, three], 1)
+        narrow = F.conv2d(x, self.reduce)
+        yield "things_bottleneck", narrow
+        three = F.conv2d(relu(narrow), self.three, padding=1)
+        x = torch.cat([F.conv2d(x, self.one), three], 1)
+        yield "things", x
+        yield "logits", F.conv2d(relu(x).mean((2, 3), keepdim=True), self.head)
 
     def path(self, layer: str) -> tuple[Window, ...]:
         windows = (Window(7, 2, 3), Window(2, 2, 0), Window(3, 1, 1), Window(3, 1, 1))

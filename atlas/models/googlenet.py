@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from atlas.models.lrn import local_response_norm
-from atlas.models.network import Relu, Window
+from atlas.models.network import LOGITS, Relu, Window
 from atlas.units import Branch, Layer, find_layer
 
 STEM = ("conv2d0", "conv2d1", "conv2d2")
@@ -117,6 +117,18 @@ def layers_of(dialect: Dialect) -> tuple[Layer, ...]:
     return (*stem, *mixed)
 
 
+def bottlenecks_of(dialect: Dialect) -> tuple[Layer, ...]:
+    """The 1x1 reductions inside the blocks: tapped like layers, but not shown in an atlas."""
+    found = []
+    for block in _BLOCKS:
+        _, three, _, five, _, _ = dialect.widths[block]
+        for part, width, number in (("3x3", three, 2), ("5x5", five, 3)):
+            aliases = (f"inception{block}.branch{number}.0", f"inception_{block}/{part}_reduce")
+            branch = Branch(f"{part}_bottleneck", 0, width)
+            found.append(Layer(f"mixed{block}_{part}_bottleneck", (branch,), aliases))
+    return tuple(found)
+
+
 def conv_shapes(dialect: Dialect) -> dict[str, tuple[int, int, int, int]]:
     """Weight shape (out, in, kh, kw) of every convolution, by Distill's name, in order."""
     shapes = {
@@ -147,6 +159,7 @@ class GoogLeNet(nn.Module):
             `conv_shapes`, and ``head.weight``, ``head.bias``; BatchNorm already folded in.
         weights_sha256: digest of the file they came from.
         labels: class names, or none.
+        class_ids: their WordNet ids, or none.
     """
 
     def __init__(
@@ -156,13 +169,16 @@ class GoogLeNet(nn.Module):
         weights_sha256: str = "",
         labels: Sequence[str] = (),
         name: str | None = None,
+        class_ids: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.name = name or dialect.name
         self.dialect = dialect
         self.weights_sha256 = weights_sha256
         self.labels = tuple(labels)
+        self.class_ids = tuple(class_ids)
         self.layers = layers_of(dialect)
+        self.bottlenecks = bottlenecks_of(dialect)
         self.view = dialect.view
         self.classes = int(state["head.bias"].shape[0])
         self._parts: dict[str, list[int]] = {}
@@ -210,11 +226,12 @@ class GoogLeNet(nn.Module):
 
         Args:
             x: (B, 3, H, W), RGB in [0, 1], H and W from 32.
-            layer: canonical name or alias.
+            layer: canonical name or alias of a layer or a bottleneck, or ``logits``.
             relu: the rectifier used *below* the layer (a hook for redirected gradients).
 
         Returns:
-            (B, C, H', W') before the ReLU, branches concatenated in the order 1x1, 3x3, 5x5, pool.
+            (B, C, H', W') before the ReLU, branches concatenated in the order 1x1, 3x3, 5x5, pool;
+            logits are (B, classes, 1, 1).
 
         Raises:
             UnitError: no such layer.
@@ -229,7 +246,7 @@ class GoogLeNet(nn.Module):
         Yields:
             (canonical name, pre-ReLU (B, C, H', W')).
         """
-        wanted = {find_layer(name, self.layers).name for name in layers}
+        wanted = {self._tap_name(name) for name in layers}
         for name, pre in self._forward(self.preprocess(x), relu):
             if name in wanted:
                 wanted.discard(name)
@@ -239,11 +256,14 @@ class GoogLeNet(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """Pre-softmax class scores (B, classes) for x (B, 3, H, W), RGB in [0, 1]."""
-        pre = self.taps(x, "mixed5b")
-        pooled = F.relu(pre).mean((2, 3))
-        return F.linear(pooled, self.head_weight, self.head_bias)  # type: ignore[arg-type]
+        return self.taps(x, LOGITS).flatten(1)
 
     forward = logits
+
+    def _tap_name(self, name: str) -> str:
+        if name == LOGITS:
+            return name
+        return find_layer(name, (*self.layers, *self.bottlenecks)).name
 
     def _forward(self, x: Tensor, relu: Relu) -> Iterator[tuple[str, Tensor]]:
         """Every layer in turn, lazily: the caller stops asking and the rest is never computed."""
@@ -264,17 +284,23 @@ class GoogLeNet(nn.Module):
                 x = self._pool(x)
             elif block == "5a":
                 x = self._pool(x, dialect.last_pool)
-            pre = self._mixed(x, f"mixed{block}", relu)
-            yield f"mixed{block}", pre
+            for name, pre in self._mixed(x, f"mixed{block}", relu):
+                yield name, pre
             x = relu(pre)
+        pooled = x.mean((2, 3))
+        head = F.linear(pooled, self.head_weight, self.head_bias)  # type: ignore[arg-type]
+        yield LOGITS, head[:, :, None, None]
 
-    def _mixed(self, x: Tensor, name: str, relu: Relu) -> Tensor:
+    def _mixed(self, x: Tensor, name: str, relu: Relu) -> Iterator[tuple[str, Tensor]]:
+        """A block's bottlenecks, and last the block itself."""
         # The three 1x1 convolutions that read the block's input are one wider convolution.
         one, three, five = torch.split(self._conv(x, f"{name}_ones"), self._parts[name], dim=1)
+        yield f"{name}_3x3_bottleneck", three
+        yield f"{name}_5x5_bottleneck", five
         three = self._conv(relu(three), f"{name}_3x3", padding=1)
         five = self._conv(relu(five), f"{name}_5x5", padding=self.dialect.five // 2)
         pool = self._conv(F.max_pool2d(x, 3, stride=1, padding=1), f"{name}_pool_reduce")
-        return torch.cat((one, three, five, pool), dim=1)
+        yield name, torch.cat((one, three, five, pool), dim=1)
 
     def _pool(self, x: Tensor, kernel: int = 3) -> Tensor:
         if self.dialect.tensorflow_padding:

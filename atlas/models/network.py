@@ -11,6 +11,9 @@ from atlas.units import Layer
 
 Relu = Callable[[Tensor], Tensor]
 
+LOGITS = "logits"
+"""What the pre-softmax class scores are called where a layer's name is expected."""
+
 
 class Window(NamedTuple):
     """One convolution or pooling on the way to a layer, in pixels of its input.
@@ -29,13 +32,20 @@ class Network(Protocol):
     name: str
     weights_sha256: str
     layers: tuple[Layer, ...]
+    bottlenecks: tuple[Layer, ...]
+    """Convolutions inside the layers that can be tapped too, in network order."""
     classes: int
     labels: tuple[str, ...]
+    class_ids: tuple[str, ...]
+    """WordNet ids of the classes, or none."""
     view: tuple[int, int]
     """Short side and centre crop, in pixels, of photographs as the network was trained on."""
 
     def taps(self, x: Tensor, layer: str, relu: Relu = ...) -> Tensor:
-        """Pre-ReLU (B, C, H', W') of one layer for x (B, 3, H, W), RGB in [0, 1]."""
+        """Pre-ReLU (B, C, H', W') of one layer for x (B, 3, H, W), RGB in [0, 1].
+
+        `layer` may also be a bottleneck, or ``logits`` for (B, classes, 1, 1).
+        """
 
     def walk(
         self, x: Tensor, layers: Sequence[str], relu: Relu = ...

@@ -124,9 +124,11 @@ def load_model(name: str, weights_file: str | Path | None = None) -> GoogLeNet:
         labels = imagenet_labels()
     elif entry.labels == "file":
         labels = weights.read_labels(path)
+    ids = tuple(imagenet_words()) if entry.labels == "imagenet" else ()
     if len(labels) != len(state["head.bias"]):
-        labels = ()
-    return GoogLeNet(entry.dialect, state, weights.digest_of(path), labels, entry.name)
+        labels = ids = ()
+    digest = weights.digest_of(path)
+    return GoogLeNet(entry.dialect, state, digest, labels, entry.name, ids)
 
 
 def _default_weights(entry: Entry) -> Path:

@@ -1,96 +1,218 @@
-"""What a render maximizes: vectorized over a batch in which every image has its own channel.
+"""Objectives: sums of products of leaves, evaluated for a batch in which every image has its own.
 
-`a` is the pre-ReLU activation of the render's channel (DESIGN §2):
-
-    positive, diverse   mean over space of ReLU(a)
-    negative            mean over space of ReLU(−a)
-    neuron              a at the centre position
-
-While an image is being jittered, the position that counts for `neuron` is the one nearest to
-where its centre has moved: otherwise the first layers, whose fields are smaller than the jitter,
-would see a smear of all the places the centre has been.
+`+ − ×` of leaves and numbers always come to a polynomial, so that is what an `Objective` is:
+``2 * channel + channel * neuron`` is two terms, one of weight 2 and one of two leaves. A batch is
+compiled once; then all leaves of a kind are evaluated in one indexing operation per step, however
+many different channels the batch asks for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from atlas.models.network import Relu
-from atlas.optvis.recipe import Render
+from atlas.errors import ObjectiveError
+from atlas.optvis.leaves import Channel, Context, Direction, Evaluate, Leaf, Match, Neuron
+
+_PLAIN = Context()
+MAX_TERMS = 1000
 
 
+@dataclass(frozen=True)
+class Term:
+    """A weight times the product of some leaves (of none, a constant)."""
+
+    weight: float
+    leaves: tuple[Leaf, ...]
+
+    def __str__(self) -> str:
+        parts = [str(leaf) for leaf in self.leaves]
+        if self.weight != 1 or not parts:
+            parts.insert(0, f"{self.weight:g}")
+        return "*".join(parts)
+
+
+@dataclass(frozen=True)
 class Objective:
-    """The objectives of a batch of renders of one layer."""
+    """What one image is optimized for, to be maximized; its text is its canonical form."""
 
-    def __init__(self, renders: Sequence[Render], device: torch.device | str = "cpu") -> None:
-        self._rows = torch.arange(len(renders), device=device)
-        self._channels = torch.tensor([r.unit.index for r in renders], device=device)
-        sign = [-1.0 if r.kind == "negative" else 1.0 for r in renders]
-        self._sign = torch.tensor(sign, device=device)
-        self._neuron = torch.tensor([r.kind == "neuron" for r in renders], device=device)
+    terms: tuple[Term, ...]
 
-    def __call__(self, taps: Tensor, relu: Relu = F.relu, theta: Tensor | None = None) -> Tensor:
-        """Objective of each image, (B,), to be maximized.
+    @classmethod
+    def of(cls, leaf: Leaf, weight: float = 1.0) -> Objective:
+        """The objective of one leaf."""
+        return cls((Term(weight, (leaf,)),))
 
-        Args:
-            taps: pre-ReLU (B, C, H, W).
-            relu: the rectifier of the objective itself.
-            theta: (B, 2, 3), the affine map (output to input) each image was warped by, if any.
-        """
-        a = taps[self._rows, self._channels]
-        spread = relu(a * self._sign[:, None, None]).mean((1, 2))
-        y, x = a.shape[1] // 2, a.shape[2] // 2
-        if theta is None:
-            return torch.where(self._neuron, a[:, y, x], spread)
-        dx, dy = moved_centre(theta).unbind(1)
-        rows = (y + dy * a.shape[1] / 2).round().long().clamp(0, a.shape[1] - 1)
-        columns = (x + dx * a.shape[2] / 2).round().long().clamp(0, a.shape[2] - 1)
-        return torch.where(self._neuron, a[self._rows, rows, columns], spread)
+    @classmethod
+    def constant(cls, value: float) -> Objective:
+        """A number, for products."""
+        return cls((Term(value, ()),))
 
-    def score(self, taps: Tensor) -> Tensor:
-        """What is reported, (B,): the objective, with a minus sign for `negative`."""
-        return self(taps) * self._sign
+    def __str__(self) -> str:
+        text = str(self.terms[0])
+        for term in self.terms[1:]:
+            # A weight of its own keeps "-mixed4a:3", a channel driven down, apart from "minus".
+            minus = term.weight < 0
+            shown = Term(-term.weight, term.leaves) if minus else term
+            text += f" {'-' if minus else '+'} {shown}"
+        return text
+
+    def __add__(self, other: Objective) -> Objective:
+        return Objective(self.terms + other.terms)
+
+    def __sub__(self, other: Objective) -> Objective:
+        return self + other * -1.0
+
+    def __mul__(self, other: Objective | float) -> Objective:
+        if not isinstance(other, Objective):
+            other = Objective.constant(other)
+        if len(self.terms) * len(other.terms) > MAX_TERMS:
+            raise ObjectiveError(f"a product of more than {MAX_TERMS} terms is too much")
+        return Objective(
+            tuple(
+                Term(a.weight * b.weight, a.leaves + b.leaves)
+                for a in self.terms
+                for b in other.terms
+            )
+        )
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Objective:
+        """The opposite; of a channel alone, what drives it down (ReLU(−a), not −ReLU(a))."""
+        match self.terms:
+            case (Term(1.0, (Channel(layer, index, sign),)),):
+                return Objective.of(Channel(layer, index, 1 if sign < 0 else -1))
+        return self * -1.0
+
+    @property
+    def lone(self) -> Term | None:
+        """The only term, if it is a single leaf: what is reported is then the leaf's own value."""
+        match self.terms:
+            case (Term(_, (_,)) as term,):
+                return term
+        return None
+
+    @property
+    def reported_sign(self) -> float:
+        """What the value is multiplied by when it is reported (−1 for a channel driven down)."""
+        leaf = self.lone and self.lone.leaves[0]
+        return -1.0 if isinstance(leaf, Channel) and leaf.sign < 0 else 1.0
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """All its leaves, in order."""
+        return tuple(leaf for term in self.terms for leaf in term.leaves)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers it looks at, each once, in order of mention."""
+        return tuple(dict.fromkeys(leaf.layer for leaf in self.leaves))
+
+    @property
+    def inputs(self) -> dict[str, object]:
+        """What its text does not say: digests of photographs, vectors that came out of files."""
+        found: dict[str, object] = {}
+        for leaf in self.leaves:
+            if isinstance(leaf, Match):
+                found[leaf.photo.name] = leaf.photo.sha256
+            elif isinstance(leaf, Direction) and leaf.name and not leaf.name.startswith("random"):
+                found[leaf.name] = list(leaf.vector)
+        return found
 
 
-def moved_centre(theta: Tensor) -> Tensor:
-    """Where the centre of an image lies after a warp, (B, 2) as (x, y) from −1 to 1.
-
-    The map theta = [M | t] takes output to input, p ↦ Mp + t, so the centre, 0 in the input, is
-    at −M⁻¹t in the output.
-    """
-    (a, b), (c, d) = theta[:, 0, :2].unbind(1), theta[:, 1, :2].unbind(1)
-    tx, ty = theta[:, :, 2].unbind(1)
-    determinant = a * d - b * c
-    return torch.stack([b * ty - d * tx, c * tx - a * ty], dim=1) / determinant[:, None]
+def channel(layer: str, index: int, sign: int = 1) -> Objective:
+    """Mean over space of ReLU(±a) of a channel."""
+    return Objective.of(Channel(layer, index, 1 if sign > 0 else -1))
 
 
-def gram_cosine(taps: Tensor) -> Tensor:
-    """Cosine similarity of Gram matrices between the images of each group.
+def neuron(layer: str, index: int, position: tuple[int, int] | None = None) -> Objective:
+    """a at a position (x, y) of a channel's map, by default at the centre."""
+    return Objective.of(Neuron(layer, index, position))
 
-    Gᵢ = AᵢAᵢᵀ over space for Aᵢ (C, N). ⟨Gᵢ, Gⱼ⟩ = ‖AᵢᵀAⱼ‖²_F, so whichever product is smaller
-    is formed: C × C, or N × N per pair.
+
+class Batch:
+    """The objectives of a batch of images, compiled.
 
     Args:
-        taps: (G, K, C, H, W), K images in each of G groups.
+        objectives: one per image.
+        device: where the activations will be.
 
-    Returns:
-        (G, K, K), ones on the diagonal.
+    Raises:
+        ObjectiveError: one has no leaf, so that nothing could be optimized.
     """
-    a = taps.flatten(3)
-    groups, images, channels, positions = a.shape
-    a = a / a.flatten(2).norm(dim=2).clamp(min=1e-12)[:, :, None, None]
-    if positions < channels:
-        flat = a.transpose(2, 3).reshape(groups, images * positions, channels)
-        products = flat @ flat.transpose(1, 2)
-        blocks = products.view(groups, images, positions, images, positions)
-        inner = blocks.square().sum((2, 4))
-    else:
-        gram = (a @ a.transpose(2, 3)).flatten(2)
-        inner = gram @ gram.transpose(1, 2)
-    norm = inner.diagonal(dim1=1, dim2=2).clamp(min=1e-24).sqrt()
-    cosines: Tensor = inner / (norm[:, :, None] * norm[:, None, :])
-    return cosines
+
+    def __init__(self, objectives: Sequence[Objective], device: torch.device | str = "cpu") -> None:
+        self.size = len(objectives)
+        self.layers: tuple[str, ...] = tuple(
+            dict.fromkeys(layer for objective in objectives for layer in objective.layers)
+        )
+        slots: dict[tuple[type, str, object], list[tuple[int, Leaf]]] = {}
+        places: dict[tuple[int, Leaf], tuple[tuple[type, str, object], int]] = {}
+        for row, objective in enumerate(objectives):
+            if not objective.leaves:
+                raise ObjectiveError(f"{str(objective)!r} is a number: nothing can be optimized")
+            for leaf in objective.leaves:
+                group = (type(leaf), leaf.layer, leaf.variant)
+                if (row, leaf) not in places:
+                    members = slots.setdefault(group, [])
+                    places[row, leaf] = group, len(members)
+                    members.append((row, leaf))
+        offsets, total = {}, 0
+        self._groups: list[tuple[str, Evaluate]] = []
+        for group, members in slots.items():
+            rows = torch.tensor([row for row, _ in members], device=device)
+            evaluate = members[0][1].compiled([leaf for _, leaf in members], rows)
+            self._groups.append((group[1], evaluate))
+            offsets[group], total = total, total + len(members)
+
+        def slot(row: int, leaf: Leaf) -> int:
+            group, place = places[row, leaf]
+            return offsets[group] + place
+
+        # The i-th terms of equal degree are evaluated together: (rows, weights, slots of each
+        # factor). No row twice in one addition, whose order a GPU would not promise.
+        self._terms: list[tuple[Tensor, Tensor, Tensor]] = []
+        alike: dict[tuple[int, int], list[tuple[int, float, list[int]]]] = {}
+        for row, objective in enumerate(objectives):
+            for number, term in enumerate(objective.terms):
+                factors = [slot(row, leaf) for leaf in term.leaves]
+                alike.setdefault((number, len(factors)), []).append((row, term.weight, factors))
+        for terms in alike.values():
+            at, weights, factor_slots = zip(*terms, strict=True)
+            self._terms.append(
+                (
+                    torch.tensor(at, device=device),
+                    torch.tensor(weights, device=device, dtype=torch.float32),
+                    torch.tensor(factor_slots, device=device, dtype=torch.long),
+                )
+            )
+        self._report = torch.tensor(
+            [
+                o.reported_sign / (o.lone.weight if o.lone is not None and o.lone.weight else 1.0)
+                for o in objectives
+            ],
+            device=device,
+        )
+
+    def __call__(self, taps: Mapping[str, Tensor], context: Context = _PLAIN) -> Tensor:
+        """The objective of each image, (B,), to be maximized.
+
+        Args:
+            taps: pre-ReLU (B, C, H, W) of each of `layers`.
+        """
+        values = torch.cat([evaluate(taps[layer], context) for layer, evaluate in self._groups])
+        total = values.new_zeros(self.size)
+        for rows, weights, factors in self._terms:
+            product = reduce(torch.mul, [values[f] for f in factors.unbind(1)], weights)
+            total = total.index_add(0, rows, product)
+        return total
+
+    def score(self, taps: Mapping[str, Tensor], context: Context = _PLAIN) -> Tensor:
+        """What is reported, (B,): of a single leaf its own value, with a minus sign for a channel
+        driven down; otherwise the objective."""
+        return self(taps, context) * self._report

@@ -1,9 +1,11 @@
-"""The optimization loop: a chunk of renders of one layer, in one batch."""
+"""The optimization loop: a batch of subjects under one recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -13,40 +15,76 @@ from torch import Tensor
 
 from atlas.errors import RecipeError
 from atlas.models.network import Network
-from atlas.optvis.diversity import Diversity, groups_of, with_references
-from atlas.optvis.objective import Objective
-from atlas.optvis.parameterize import FourierImage, from_uint8, start_spectrum, to_uint8
-from atlas.optvis.recipe import Recipe, Render, stream
+from atlas.optvis.achieved import Achieved, high_frequency, robust_scores, saturation
+from atlas.optvis.descend import Optimizer
+from atlas.optvis.ensemble import Ensemble
+from atlas.optvis.filters import bilateral, gaussian_blur, normalize_laplacian
+from atlas.optvis.halt import Halt
+from atlas.optvis.parameterize import (
+    Parameterization,
+    Shared,
+    from_uint8,
+    parameterization_of,
+    to_uint8,
+)
+from atlas.optvis.penalty import Penalties
+from atlas.optvis.recipe import Recipe
 from atlas.optvis.relu import redirected_relu
-from atlas.optvis.transform import warp
+from atlas.optvis.subject import Render, Subject
+
+S = TypeVar("S", bound=Subject)
+
+_IMAGE_FILTERS = {"blur": gaussian_blur, "bilateral": bilateral}
+_GRADIENT_FILTERS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "gradient-blur": gaussian_blur,
+    "gradient-laplacian": lambda gradient, levels: normalize_laplacian(gradient, int(levels)),
+}
 
 
 @dataclass(frozen=True)
-class Rendered:
-    """A finished render: (S, S, 3) uint8 RGB, and its score on just these pixels (DESIGN §2).
+class Rendered(Generic[S]):
+    """A finished image, (S, S, 3) uint8 RGB, and what is known of just these pixels.
 
-    `started` is False when no gradient ever reached the image, or nothing of the objective was
-    achieved: the picture then shows its random start and says nothing about the channel.
+    Attributes:
+        activation: its score (DESIGN §2; `Objective.reported_sign`).
+        started: False when no gradient ever reached the image, or nothing of the objective was
+            achieved: the picture then shows its start and says nothing about the channel.
+        finite: False when numbers overflowed; it is then the last image before they did.
+        steps: taken; fewer than the recipe's when it converged or overflowed.
+        achieved: robust activation, saturation and so on.
+        strip: the image at each checkpoint, by step.
     """
 
-    render: Render
+    render: S
     image: NDArray[np.uint8]
     activation: float
     started: bool
+    finite: bool
+    steps: int
+    achieved: Achieved
+    strip: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
+
+    @property
+    def never_started(self) -> bool:
+        """The opposite of `started`."""
+        return not self.started
 
 
 @dataclass(frozen=True)
 class Step:
     """What an observer sees of a step, each with the batch first.
 
-    `spectrum` are the coefficients the gradient was taken at, `gradient` the objective's (to be
-    ascended), `objective` under this step's transforms.
+    `variables` are what the gradient was taken at, `gradients` the objective's (to be ascended),
+    `objective` under this step's transforms.
     """
 
     number: int
-    spectrum: Tensor
-    gradient: Tensor
+    variables: list[Tensor]
+    gradients: list[Tensor]
     objective: Tensor
+
+
+Observe = Callable[[Step], None]
 
 
 def render_chunk(
@@ -54,18 +92,9 @@ def render_chunk(
     renders: Sequence[Render],
     recipe: Recipe,
     device: torch.device | str = "cpu",
-    observe: Callable[[Step], None] | None = None,
-) -> list[Rendered]:
-    """Optimize a chunk of renders together.
-
-    Start image and transforms of a render come from its own seed and do not depend on its
-    batch-mates; its pixels do, by rounding (DESIGN §5), so a chunk is always rendered whole.
-
-    Args:
-        network: tapped at the renders' layer, on `device`.
-        renders: of one layer; different channels and kinds are welcome.
-        recipe: what they share.
-        observe: called after the gradient of each step, for tests and film strips.
+    observe: Observe | None = None,
+) -> list[Rendered[Render]]:
+    """Optimize a chunk of a plan's renders together; see `optimize`.
 
     Raises:
         RecipeError: renders of more than one layer.
@@ -73,48 +102,155 @@ def render_chunk(
     layers = {render.unit.layer for render in renders}
     if len(layers) != 1:
         raise RecipeError(f"a chunk is of one layer, not of {', '.join(sorted(layers)) or 'none'}")
-    (layer,) = layers
-    batch = with_references(renders)
-    objective = Objective(batch, device)
-    groups = groups_of(batch, device)
-    diversity = Diversity(groups, recipe.steps) if groups is not None else None
-    to_image = FourierImage(recipe.size, device)
-    thetas = _draw_transforms(batch, recipe, device)
-    spectrum = start_spectrum(batch, recipe.size).to(device).requires_grad_()
-    optimizer = torch.optim.Adam([spectrum], lr=recipe.learning_rate, fused=True)
-    started = torch.zeros(len(batch), dtype=torch.bool, device=device)
+    return optimize(network, renders, recipe, device, observe)
+
+
+def optimize(
+    network: Network,
+    subjects: Sequence[S],
+    recipe: Recipe,
+    device: torch.device | str = "cpu",
+    observe: Observe | None = None,
+    checkpoints: Collection[int] = (),
+) -> list[Rendered[S]]:
+    """Optimize images together, each for its own objective.
+
+    Start image and transforms of a subject come from its own seed and do not depend on its
+    batch-mates; its pixels do, by rounding (DESIGN §5), so the same batch gives the same bytes.
+
+    Args:
+        network: on `device`.
+        subjects: any objectives; those of one layer cost least.
+        recipe: what they share.
+        observe: called after the gradient of each step, for tests and measurements.
+        checkpoints: numbers of steps after which the images are kept as well.
+
+    Raises:
+        RecipeError: a checkpoint beyond the last step.
+        ObjectiveError: an objective that does not fit the network.
+    """
+    if wrong := [at for at in checkpoints if not 0 <= at <= recipe.steps]:
+        raise RecipeError(f"checkpoint {wrong[0]} is not among the steps 0 to {recipe.steps}")
+    ensemble = Ensemble(network, subjects, recipe, device)
+    parameterization = _parameterization(ensemble, recipe, device)
+    variables = _start(parameterization, ensemble, recipe)
+    optimizer = Optimizer(variables, recipe, device, parameterization.own)
+    penalties = Penalties(recipe, device)
+    halt = Halt(ensemble.size, recipe.stop, ensemble.free, ensemble.frames, device)
+    thetas = ensemble.transforms()
+    started = torch.zeros_like(halt.alive)
+    strip: dict[int, NDArray[np.uint8]] = {}
 
     for number in range(recipe.steps):
+        if number in checkpoints:
+            strip[number] = _pixels(parameterization, variables)
         relu = redirected_relu if number < recipe.redirect_steps else F.relu
-        taps = network.taps(warp(to_image(spectrum), thetas[number]), layer, relu)
-        achieved = objective(taps, relu, thetas[number])
-        loss = -achieved.sum()
-        if diversity is not None:
-            loss = loss + diversity(taps, achieved)
-        (spectrum.grad,) = torch.autograd.grad(loss, spectrum)
+        images = parameterization(variables)
+        _filter_gradient(images, recipe)
+        achieved, total = ensemble.strive(images, None if thetas is None else thetas[number], relu)
+        if penalties:
+            total = total - (penalties(images) * achieved.detach().abs()).sum()
+        # Redirected ReLUs expect a loss, whose negative gradient is the way up.
+        gradients = [-gradient for gradient in torch.autograd.grad(-total, variables)]
         if observe is not None:
-            observe(Step(number, spectrum.detach().clone(), -spectrum.grad, achieved.detach()))
-        started |= spectrum.grad.flatten(1).any(dim=1)
-        optimizer.step()
-
+            copies = [variable.detach().clone() for variable in variables]
+            observe(Step(number, copies, gradients, achieved.detach()))
+        own = gradients[: parameterization.own]
+        halt.saw(achieved, own)
+        started |= torch.stack([gradient.flatten(1).any(dim=1) for gradient in own]).any(0)
+        _step(parameterization, variables, gradients, optimizer, halt, recipe)
+        if not halt.stepped():
+            break
     with torch.no_grad():
-        images = to_uint8(to_image(spectrum))
-        final = network.taps(from_uint8(images), layer)
-        scores = objective.score(final)
-        if recipe.steps:
-            started &= (scores != 0) & scores.isfinite()
-    pixels, values, flags = images.cpu().numpy(), scores.tolist(), started.tolist()
-    return [
-        Rendered(render, pixels[row], values[row], flags[row]) for row, render in enumerate(renders)
-    ]
+        for late in sorted(set(checkpoints) - set(strip)):
+            strip[late] = _pixels(parameterization, variables)
+        return _finished(ensemble, subjects, parameterization(variables), started, halt, strip)
 
 
-def _draw_transforms(
-    renders: Sequence[Render], recipe: Recipe, device: torch.device | str
-) -> Tensor:
-    """(steps, B, 2, 3) affine maps, each render's from its own seed."""
-    draws = [
-        recipe.transforms.draw(stream(r.seed, "transforms"), recipe.steps, recipe.size)
-        for r in renders
-    ]
-    return torch.from_numpy(np.stack(draws, axis=1)).to(device)
+def _parameterization(
+    ensemble: Ensemble, recipe: Recipe, device: torch.device | str
+) -> Parameterization:
+    own = parameterization_of(recipe, device)
+    filtered = any(r.name in _IMAGE_FILTERS for r in recipe.regularizers)
+    if ensemble.frames and recipe.shared and not filtered:
+        return Shared(own, ensemble.frames, ensemble.size)
+    return own
+
+
+def _start(parameterization: Parameterization, ensemble: Ensemble, recipe: Recipe) -> list[Tensor]:
+    if recipe.start is None:
+        variables = parameterization.start(ensemble.seeds)
+    else:
+        image = ensemble.photo(recipe.start).expand(ensemble.size, -1, -1, -1)
+        variables = parameterization.variables_of(image)
+    return [variable.contiguous().requires_grad_() for variable in variables]
+
+
+def _filter_gradient(images: Tensor, recipe: Recipe) -> None:
+    """Have the gradient that reaches `images` filtered on its way to the variables."""
+    for regularizer in recipe.regularizers:
+        if (filtered := _GRADIENT_FILTERS.get(regularizer.name)) is not None:
+            hook = partial(_swapped, filtered, regularizer.strength)
+            images.register_hook(hook)  # type: ignore[no-untyped-call]
+
+
+def _swapped(smooth: Callable[[Tensor, float], Tensor], strength: float, value: Tensor) -> Tensor:
+    return smooth(value, strength)
+
+
+@torch.no_grad()
+def _step(
+    parameterization: Parameterization,
+    variables: list[Tensor],
+    gradients: list[Tensor],
+    optimizer: Optimizer,
+    halt: Halt,
+    recipe: Recipe,
+) -> None:
+    """Step, filter the images, and take back what must not move or is no longer finite."""
+    before = [variable.clone() for variable in variables]
+    optimizer.step(gradients)
+    for regularizer in recipe.regularizers:
+        if (smooth := _IMAGE_FILTERS.get(regularizer.name)) is not None:
+            smoothed = smooth(parameterization(variables), regularizer.strength)
+            for variable, value in zip(
+                variables, parameterization.variables_of(smoothed), strict=True
+            ):
+                variable.copy_(value)
+    for variable in variables[: parameterization.own]:
+        halt.stop(~variable.flatten(1).isfinite().all(dim=1))
+    for variable, last, moves in zip(
+        variables, before, parameterization.owners(halt.alive), strict=True
+    ):
+        shape = (-1,) + (1,) * (variable.ndim - 1)
+        variable.copy_(torch.where(moves.view(shape), variable, last))
+
+
+def _finished(
+    ensemble: Ensemble,
+    subjects: Sequence[S],
+    images: Tensor,
+    started: Tensor,
+    halt: Halt,
+    strip: Mapping[int, NDArray[np.uint8]],
+) -> list[Rendered[S]]:
+    eight = to_uint8(images)
+    seen = from_uint8(eight)
+    scores = ensemble.scores(seen)
+    robust = robust_scores(seen, ensemble.seeds, ensemble.scores).tolist()
+    started = started & (scores != 0) & scores.isfinite() if halt.taken.any() else started
+    columns = (scores, started, halt.finite, halt.taken, saturation(eight), high_frequency(seen))
+    values = zip(*(column.tolist() for column in columns), strict=True)
+    apart, pixels = ensemble.set_diversity(seen), eight.cpu().numpy()
+    finished = []
+    for row, (subject, value) in enumerate(zip(subjects, values, strict=False)):
+        score, began, finite, taken, saturated, high = value
+        facts = Achieved(robust[row], saturated, high, apart.get(row))
+        own = {step: kept[row] for step, kept in sorted(strip.items())}
+        finished.append(Rendered(subject, pixels[row], score, began, finite, taken, facts, own))
+    return finished
+
+
+@torch.no_grad()
+def _pixels(parameterization: Parameterization, variables: Sequence[Tensor]) -> NDArray[np.uint8]:
+    return to_uint8(parameterization(variables)).cpu().numpy()

@@ -1,57 +1,137 @@
-"""Recipes: everything that decides a render's pixels, and the random streams that follow."""
+"""Recipes: everything that decides a render's pixels, as plain data."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 
 from atlas.errors import RecipeError
+from atlas.optvis.colour import ARTICLE, Matrix
+from atlas.optvis.leaves import Photo
+from atlas.optvis.patches import PatchBase
+from atlas.optvis.regularizer import CONTRAST, Regularizer, parse_regularizers
+from atlas.optvis.spectrum import Spectrum
 from atlas.optvis.transform import Transforms
-from atlas.units import Unit
 
-Kind = Literal["neuron", "positive", "diverse", "negative"]
-KINDS: tuple[Kind, ...] = ("neuron", "positive", "diverse", "negative")
-DIVERSE = 4
-"""How many diverse images are optimized together (Olah et al. 2017, appendix)."""
-
-VERSION = 1
+VERSION = 2
 """Version of the render stage: raised whenever the same recipe would give other pixels."""
 
 MIN_SIZE, MAX_SIZE, MAX_STEPS = 32, 4096, 1_000_000
 
+ParameterizationName = Literal["fourier", "pixels", "laplacian", "maco"]
+OptimizerName = Literal["adam", "sgd", "steepest-l2", "steepest-linf", "steepest-decorrelated"]
+
+LEARNING_RATES: dict[OptimizerName, float] = {
+    "adam": 0.05,
+    "sgd": 0.05,
+    "steepest-l2": 0.05,
+    "steepest-linf": 0.02,
+    "steepest-decorrelated": 0.05,
+}
+"""Where a recipe gives none. For Adam the article's; see `descend` for what the others mean."""
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """What all renders of a build share.
+    """What all renders of a batch share.
 
-    `size` is in pixels, `learning_rate` Adam's. `redirect_steps` is how long blocked gradients
-    are let through ReLUs (DESIGN §6, dead starts).
+    Args:
+        size: side in pixels, 32 to 4096.
+        steps: at most; see `stop`.
+        learning_rate: the optimizer's; None is its default (`LEARNING_RATES`).
+        redirect_steps: how long blocked gradients are let through ReLUs (DESIGN §6, dead starts).
+        transforms: random ones, drawn anew at every step.
+        regularizers: penalties and filters beside them.
+        parameterization: see `parameterize`; `decay` is the exponent of `fourier`'s.
+        decorrelate: whether colours are mixed through `colours`, the square root of their
+            covariance.
+        spectrum: of photographs, for `maco`.
+        patches: of photographs, for the regularizer `patches`.
+        start: a photograph to start from instead of noise.
+        diversity: weight of the diversity term, 1 being the default.
+        alignment: weight of the alignment term of interpolations.
+        shared: whether the frames of an interpolation share their low resolutions.
+        stop: an image is finished once its objective grows by less than this share over 32 steps;
+            0 never stops early.
+
+    Raises:
+        RecipeError: something is out of range or missing; the message shows it.
     """
 
     size: int = 224
     steps: int = 512
-    learning_rate: float = 0.05
+    learning_rate: float | None = None
     redirect_steps: int = 16
     transforms: Transforms = field(default_factory=Transforms)
+    regularizers: tuple[Regularizer, ...] = (CONTRAST,)
+    parameterization: ParameterizationName = "fourier"
+    decay: float = 1.0
+    decorrelate: bool = True
+    colours: Matrix = ARTICLE
+    spectrum: Spectrum | None = None
+    patches: PatchBase | None = None
+    start: Photo | None = None
+    optimizer: OptimizerName = "adam"
+    diversity: float = 1.0
+    alignment: float = 1.0
+    shared: bool = True
+    stop: float = 0.0
 
     def __post_init__(self) -> None:
         if not MIN_SIZE <= self.size <= MAX_SIZE:
             raise RecipeError(f"size must be {MIN_SIZE} to {MAX_SIZE} pixels, not {self.size}")
         if not 0 <= self.steps <= MAX_STEPS:
             raise RecipeError(f"steps must be 0 to {MAX_STEPS}, not {self.steps}")
+        _one_of("parameterization", self.parameterization, get_args(ParameterizationName))
+        _one_of("optimizer", self.optimizer, get_args(OptimizerName))
+        rate = self.learning_rate
+        if rate is not None and not 0 < rate <= 1000:
+            raise RecipeError(f"learning rate must be above 0 and at most 1000, not {rate}")
+        limits = {"decay": 4.0, "diversity": 1e6, "alignment": 1e6, "stop": 1.0}
+        for name, most in limits.items():
+            if not 0 <= (value := getattr(self, name)) <= most or math.isnan(value):
+                raise RecipeError(f"{name} must be 0 to {most:g}, not {value}")
+        if self.parameterization == "maco" and self.spectrum is None:
+            raise RecipeError("parameterization maco needs a spectrum of photographs")
+        if self.patches is None and any(r.name == "patches" for r in self.regularizers):
+            raise RecipeError("regularizer patches needs a patch base of photographs")
+        if self.optimizer == "steepest-decorrelated" and self.parameterization != "pixels":
+            raise RecipeError(
+                "optimizer steepest-decorrelated is a metric over pixels; it goes with "
+                f"parameterization pixels, not {self.parameterization} (which has it built in)"
+            )
+
+    @property
+    def rate(self) -> float:
+        """The learning rate that is used."""
+        return LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
 
     def as_json(self) -> dict[str, object]:
         """The recipe as plain data; part of the store's keys and of the manifest."""
         return {
             "stage": "render",
             "version": VERSION,
-            "parameterization": "fourier, colours decorrelated",
-            "optimizer": "adam",
-            **asdict(self),
+            "size": self.size,
+            "steps": self.steps,
+            "stop": self.stop,
+            "optimizer": self.optimizer,
+            "learning_rate": self.rate,
+            "redirect_steps": self.redirect_steps,
+            "parameterization": self.parameterization,
+            "decay": self.decay,
+            "colours": [list(row) for row in self.colours] if self.decorrelate else None,
+            "spectrum": self.spectrum and self.spectrum.sha256,
+            "patches": self.patches and self.patches.sha256,
+            "start": self.start and self.start.sha256,
+            "transforms": asdict(self.transforms),
+            "regularizers": [str(regularizer) for regularizer in self.regularizers],
+            "diversity": self.diversity,
+            "alignment": self.alignment,
+            "shared": self.shared,
         }
 
 
@@ -63,76 +143,49 @@ PRESETS: dict[str, tuple[int, int]] = {
 """Name → (size in pixels, steps). `distill` is the appendix's recipe (DESIGN §6)."""
 
 
-def from_preset(name: str, size: int | None = None, steps: int | None = None) -> Recipe:
-    """The recipe of a preset, with size and steps overridden where given.
+def from_preset(
+    name: str,
+    size: int | None = None,
+    steps: int | None = None,
+    *,
+    regularize: Sequence[str] | None = None,
+    **others: object,
+) -> Recipe:
+    """The recipe of a preset, with whatever is given in the place of its own.
+
+    Args:
+        regularize: names of regularizers (`regularizer.parse_regularizers`); None means
+            `regularizer.DEFAULT` (of `distill`, transforms alone, as in the article), an empty
+            list none at all.
+        others: fields of `Recipe`.
 
     Raises:
-        RecipeError: no such preset, or size or steps out of range.
+        RecipeError: no such preset or regularizer, or a value out of range.
     """
     if name not in PRESETS:
         raise RecipeError(f"unknown preset {name!r}; choose {', '.join(PRESETS)}")
     preset_size, preset_steps = PRESETS[name]
+    if regularize is None and name == "distill":
+        regularize = ["transforms"]
+    if regularize is not None:
+        transforms, regularizers = parse_regularizers(regularize)
+        others |= {"transforms": transforms, "regularizers": regularizers}
     return Recipe(
         size=preset_size if size is None else size,
         steps=preset_steps if steps is None else steps,
+        **others,  # type: ignore[arg-type]
     )
 
 
-@dataclass(frozen=True)
-class Render:
-    """One image to be made: which channel, which kind, which of its kind, from which seed."""
-
-    unit: Unit
-    kind: Kind
-    number: int
-    seed: int
-
-    def as_json(self) -> dict[str, object]:
-        """The render as plain data; with the recipe and the model it makes the store's key."""
-        return {
-            "layer": self.unit.layer,
-            "channel": self.unit.index,
-            "kind": self.kind,
-            "number": self.number,
-            "seed": self.seed,
-        }
+Lane = Literal["start", "transforms", "fresh"]
 
 
-def check_kinds(kinds: Collection[str]) -> tuple[Kind, ...]:
-    """`kinds` in display order, each once.
-
-    Raises:
-        RecipeError: none at all, or one that does not exist.
-    """
-    if unknown := [kind for kind in kinds if kind not in KINDS]:
-        raise RecipeError(f"unknown kind {unknown[0]!r}; choose from {', '.join(KINDS)}")
-    if not kinds:
-        raise RecipeError(f"no kinds given; choose from {', '.join(KINDS)}")
-    return tuple(kind for kind in KINDS if kind in kinds)
-
-
-def seed_for(unit: Unit, kind: Kind, number: int, base: int = 0) -> int:
-    """A render's own 32-bit seed, from what it shows and the build's base seed."""
-    text = f"{unit}/{kind}/{number}/{base}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-
-
-def renders_of(unit: Unit, kinds: Collection[Kind] = KINDS, base: int = 0) -> tuple[Render, ...]:
-    """The renders of a unit in display order, `diverse` counted four times."""
-    return tuple(
-        Render(unit, kind, number, seed_for(unit, kind, number, base))
-        for kind in KINDS
-        if kind in kinds
-        for number in range(DIVERSE if kind == "diverse" else 1)
-    )
-
-
-def stream(seed: int, purpose: Literal["start", "transforms"]) -> np.random.Generator:
+def stream(seed: int, purpose: Lane) -> np.random.Generator:
     """A random stream that belongs to one render alone, whatever its batch-mates (DESIGN §5)."""
-    lane = {"start": 0, "transforms": 1}[purpose]
+    lane = {"start": 0, "transforms": 1, "fresh": 3}[purpose]
     return np.random.Generator(np.random.Philox(key=(lane << 64) | seed))
 
 
-def reseed(renders: Collection[Render], seed: int) -> tuple[Render, ...]:
-    """The same renders with `seed` as their own seed, counting up where there are several."""
-    return tuple(replace(r, seed=(seed + i) % 2**32) for i, r in enumerate(renders))
+def _one_of(what: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise RecipeError(f"unknown {what} {value!r}; choose from {', '.join(known)}")

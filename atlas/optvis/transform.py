@@ -22,12 +22,23 @@ DRAWS = 6
 @dataclass(frozen=True)
 class Transforms:
     """Ranges of the random transforms. Jitters in pixels (a window of so many pixels), scales as
-    factors, angles in degrees."""
+    factors, angles in degrees. `pad` is a grey border in pixels that the network gets to see;
+    the recipe's own padding is cropped again and so needs none."""
 
     jitter: int = 16
     scales: tuple[float, ...] = (1.0, 0.975, 1.025, 0.95, 1.05)
     angles: tuple[float, ...] = (-5.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
     jitter_after: int = 8
+    pad: int = 0
+
+    @property
+    def identity(self) -> bool:
+        """Whether these change nothing."""
+        return self == NO_TRANSFORMS
+
+    def seen(self, size: int) -> int:
+        """Side in pixels of what the network sees of an image of side `size`."""
+        return size + 2 * self.pad
 
     def draw(self, rng: np.random.Generator, steps: int, size: int) -> NDArray[np.float32]:
         """The affine maps of one render for all its steps.
@@ -36,7 +47,7 @@ class Transforms:
 
         Returns:
             (steps, 2, 3) float32, output to input coordinates in `grid_sample`'s units
-            (-1 to 1 across the image).
+            (-1 to 1 across the image, and across what is seen of it).
         """
         u = rng.random((steps, DRAWS))
         shift = np.floor(u[:, 0:2] * (self.jitter + 1)) - self.jitter / 2
@@ -48,18 +59,27 @@ class Transforms:
         cos, sin = np.cos(radians) / scale, np.sin(radians) / scale
         matrix = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)
         offset = np.einsum("sij,sj->si", matrix, after) + shift
-        theta = np.concatenate([matrix, offset[:, :, None] * (2 / size)], axis=2)
+        linear = matrix * (self.seen(size) / size)
+        theta = np.concatenate([linear, offset[:, :, None] * (2 / size)], axis=2)
         return theta.astype(np.float32)
 
 
-def warp(images: Tensor, theta: Tensor) -> Tensor:
+NO_TRANSFORMS = Transforms(0, (1.0,), (0.0,), 0)
+"""The image as it is."""
+
+
+def warp(images: Tensor, theta: Tensor, side: int | None = None) -> Tensor:
     """Warp each image by its own affine map, bilinear, grey beyond the edge.
 
     Args:
         images: (B, 3, H, W) in [0, 1].
         theta: (B, 2, 3), output to input coordinates.
+        side: of the result, in pixels; by default that of the images.
     """
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    batch, channels, height, width = images.shape
+    if side is not None:
+        height = width = side
+    grid = F.affine_grid(theta, [batch, channels, height, width], align_corners=False)
     moved = F.grid_sample(
         images - 0.5, grid, mode="bilinear", padding_mode="zeros", align_corners=False
     )

@@ -7,20 +7,30 @@ import pytest
 import torch
 
 from atlas.errors import RecipeError
-from atlas.optvis.objective import gram_cosine
+from atlas.optvis.diversity import gram_cosine
 from atlas.optvis.optimize import Step, render_chunk
 from atlas.optvis.parameterize import from_uint8
-from atlas.optvis.recipe import Recipe, Render, renders_of, seed_for
+from atlas.optvis.recipe import Recipe
+from atlas.optvis.subject import Render, renders_of, seed_for
 from atlas.units import Unit
 
 RECIPE = Recipe(size=48, steps=24)
+
+
+class OneLayer:
+    """A network of one layer, `taps`, whatever it is called."""
+
+    layers = bottlenecks = ()
+
+    def walk(self, x, layers, relu=torch.relu):
+        yield from ((layer, self.taps(x, layer, relu)) for layer in layers)
 
 
 def first_steps(network, renders, recipe, row):
     """Start spectrum, first gradient and final activation of one row."""
     steps: list[Step] = []
     results = render_chunk(network, renders, recipe, observe=steps.append)
-    return steps[0].spectrum[row], steps[0].gradient[row], results[row].activation
+    return steps[0].variables[0][row], steps[0].gradients[0][row], results[row].activation
 
 
 def check_batch_independence(network, layer, channels, recipe):
@@ -101,7 +111,7 @@ def test_an_absent_reference_is_rendered_along_but_not_returned(toy):
 def test_a_render_that_never_starts_says_so():
     render = Render(Unit("dead", 0), "positive", 0, 1)
 
-    class Flat:
+    class Flat(OneLayer):
         def taps(self, x, _layer, _relu=None):
             return x[:, :1] * 0 - 1.0
 
@@ -110,7 +120,7 @@ def test_a_render_that_never_starts_says_so():
 
 
 def test_blocked_gradients_are_let_through_at_the_start():
-    class Blocked:
+    class Blocked(OneLayer):
         def taps(self, x, _layer, relu=torch.relu):
             return relu(x[:, :1] * 4 - 2.4)  # zero at the grey start, not for bright images
 
