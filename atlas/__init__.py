@@ -1,7 +1,7 @@
 """Channel Atlas: what every channel of a vision network responds to, as a static website.
 
     model = atlas.load_model("googlenet-bvlc", weights="googlenet-bvlc.safetensors")
-    images = atlas.render(model, "mixed4c:447", preset="draft")
+    picture = atlas.render(model, "mixed4c:447", steps=512, size=224)
     tables = atlas.collect_examples(model, "folder:photographs", layers=["mixed4c"])
     report = atlas.build(atlas.Config(...))
 
@@ -10,6 +10,7 @@ Importing the package is cheap: PyTorch is imported when it is first needed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from atlas.config import Config
     from atlas.examples.collect import Collected
     from atlas.models.googlenet import GoogLeNet
-    from atlas.optvis.optimize import Rendered
-    from atlas.optvis.subject import Kind, Render
+    from atlas.optvis.objective import Objective
+    from atlas.optvis.subject import Kind
+    from atlas.pictures import Pictures
 
 __version__ = "0.1.0"
 __all__ = ["Config", "build", "collect_examples", "load_model", "render"]
@@ -44,42 +46,73 @@ def load_model(name: str, weights: str | Path | None = None) -> GoogLeNet:
 
 def render(
     model: GoogLeNet,
-    units: str,
+    objectives: str | Objective | Sequence[str | Objective],
     kinds: Sequence[Kind] = ("positive",),
     *,
     preset: str = "standard",
     size: int | None = None,
     steps: int | None = None,
     seed: int = 0,
-) -> list[Rendered[Render]]:
-    """Optimize images for units, several of a layer to a batch, on the model's device.
+    images: int = 4,
+    frames: int = 6,
+    regularize: Sequence[str] | None = None,
+    checkpoints: Sequence[int] = (),
+    **recipe: Any,
+) -> Pictures:
+    """Optimize images, those of a layer in one batch, on the model's device.
+
+        atlas.render(model, "mixed4c:447", steps=512, size=224)
+        atlas.render(model, ["mixed4a:0-7", "class:tabby", "mixed4a:97..mixed4a:12"])
 
     Args:
-        units: a unit spec such as ``"mixed4c:447,mixed5a:0-7"``.
-        kinds: any of ``neuron``, ``positive``, ``diverse`` (four images), ``negative``.
+        objectives: unit specs (``"mixed4c:447,mixed5a:0-7"``), objectives
+            (``"class:tabby + 0.5*mixed4a:3"``, see `atlas.optvis.syntax`), interpolations
+            (``"mixed4a:476..mixed4a:460"``), or `Objective`s put together in Python; one or many.
+        kinds: any of ``neuron``, ``positive``, ``diverse``, ``negative``.
         preset: ``draft`` (96 px, 64 steps), ``standard`` (224, 512) or ``distill`` (224, 2560).
-        size: pixels, instead of the preset's.
-        steps: instead of the preset's.
-        seed: base seed from which each render's own is derived.
+        size: pixels, 32 to 4096, instead of the preset's.
+        steps: 0 to 1,000,000, instead of the preset's.
+        seed: base seed from which each image's own is derived.
+        images: of a diverse set, 2 to 64.
+        frames: of an interpolation, 2 to 64.
+        regularize: names such as ``["transforms", "tv:2"]`` (`atlas.optvis.regularizer`), ``[]``
+            for none.
+        checkpoints: steps after which images are kept as well, for film strips.
+        recipe: fields of `atlas.optvis.recipe.Recipe`: ``parameterization``, ``decay``,
+            ``decorrelate``, ``colours`` (3 × 3), ``optimizer``, ``learning_rate``, ``diversity``,
+            ``stop`` and so on. For ``maco`` the spectrum that ships is used where none is given;
+            ``start`` may name a photograph.
 
     Returns:
-        In unit order, then by kind: (S, S, 3) uint8 images with their scores.
+        In the order asked for, then by kind: (S, S, 3) uint8 images that show and save themselves,
+        with their scores and recipes. Of a single image, these are there directly.
 
     Raises:
-        UnitError, RecipeError: what was asked for does not exist or is out of range.
+        UnitError, ObjectiveError, RecipeError: what was asked for does not exist or is out of
+            range; the message shows it.
     """
-    from atlas.engines import local
+    from atlas import measure, pictures, recipes, request
+    from atlas.optvis.colour import as_matrix
     from atlas.optvis.recipe import from_preset
-    from atlas.optvis.subject import check_kinds, renders_of
-    from atlas.plan import cut
-    from atlas.units import parse_units
+    from atlas.optvis.subject import check_kinds
 
-    recipe = from_preset(preset, size, steps)
-    wanted = check_kinds(kinds)
-    of_unit = {u: renders_of(u, wanted, seed) for u in parse_units(units, model.layers)}
-    device = model.device.type
-    finished = local.run(model, cut(of_unit, 0, device), recipe, device)
-    return [result for results in finished for result in results]
+    if recipe.get("parameterization") == "maco":
+        recipe.setdefault("spectrum", measure.read_spectrum())
+    if isinstance(recipe.get("start"), str | os.PathLike):
+        recipe["start"] = recipes.read_photo(os.fspath(recipe["start"]))
+    if "colours" in recipe:
+        recipe["colours"] = as_matrix(recipe["colours"])
+    made_by = from_preset(preset, size, steps, regularize=regularize, **recipe)
+    subjects = request.subjects_of(
+        objectives,
+        model,
+        check_kinds(kinds),
+        seed=seed,
+        images=images,
+        frames=frames,
+        readers=recipes.readers(),
+    )
+    return pictures.make(model, subjects, made_by, model.device.type, checkpoints)
 
 
 def collect_examples(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from atlas.config import Config
 from atlas.engines import local
@@ -20,6 +22,7 @@ from atlas.optvis.optimize import Rendered
 from atlas.optvis.subject import Render
 from atlas.plan import Chunk, Plan, make_plan, missing_chunks
 from atlas.progress import Progress
+from atlas.recipes import recipe_of
 from atlas.site import SiteOptions, SiteReport, build_site
 from atlas.store import Store, key_of
 
@@ -50,13 +53,14 @@ class Project:
         self.network: GoogLeNet = load_model(config.model.name, config.model.weights)
         self.source = open_source(config.dataset.source) if config.dataset.source else None
         # Specs, sizes and steps are checked before any folder is made.
-        make_plan(config, self.network, None, self.device)
+        recipe = recipe_of(config.render)
+        make_plan(config, recipe, self.network, None, self.device)
         self.store = Store(config.store)
         fingerprint = None
         if self.source is not None:
             with self.store.transaction():
                 fingerprint = self.source.fingerprint(self.store.file_digest)
-        self.plan: Plan = make_plan(config, self.network, fingerprint, self.device)
+        self.plan: Plan = make_plan(config, recipe, self.network, fingerprint, self.device)
         self.network.to(self.device)
 
     def finish(self) -> Report:
@@ -98,7 +102,7 @@ class Project:
 
     def _keep(self, results: Sequence[Rendered[Render]]) -> None:
         for result in results:
-            facts = {"activation": result.activation, "started": result.started}
+            facts = facts_of(result)
             self.store.put_image(self.plan.renders[result.render], result.image, facts)
 
     def examples(self, shard: tuple[int, int] = (1, 1), dry_run: bool = False) -> None:
@@ -208,6 +212,21 @@ class Project:
 
     def _key(self, render: Render) -> str:
         return key_of(self.plan.renders[render])
+
+
+def facts_of(result: Rendered[Any]) -> dict[str, object]:
+    """What the store keeps of a render beside its pixels; a number that is not finite is null."""
+    facts: dict[str, object] = {
+        "activation": result.activation,
+        "started": result.started,
+        "finite": result.finite,
+        "steps": result.steps,
+        **result.achieved.as_json(),
+    }
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in facts.items()
+    }
 
 
 class _Memo:

@@ -12,46 +12,12 @@ import click
 
 from atlas import __version__
 from atlas.errors import AtlasError, ConfigError, OutputError, RecipeError
+from atlas.options import TakesMinus, common, config_of, measures, of_recipe, shard_of, steps_of
 
 if TYPE_CHECKING:
     from atlas.build import Project, Report
-    from atlas.config import Config
 
-F = TypeVar("F", bound=Callable[..., None])
-
-_OPTIONS = (
-    click.option(
-        "-c",
-        "--config",
-        "config_file",
-        type=click.Path(path_type=Path),
-        help="Config file (default: atlas.toml where there is one).",
-    ),
-    click.option("--model", metavar="NAME", help="Network; atlas models lists them."),
-    click.option("--weights", metavar="FILE", help="Its weights: safetensors or .pth."),
-    click.option("--dataset", metavar="SOURCE", help="Photographs: folder:PATH or sample."),
-    click.option("--units", metavar="SPEC", help="E.g. mixed4c:447,mixed4a:0-15,mixed5b or all."),
-    click.option("--preset", metavar="NAME", help="draft, standard or distill."),
-    click.option("--size", type=int, metavar="N", help="Side of the renders in pixels."),
-    click.option("--steps", type=int, metavar="N", help="Optimization steps."),
-    click.option("--kinds", metavar="LIST", help="Of neuron,positive,diverse,negative."),
-    click.option("--seed", type=int, metavar="N", help="Base seed of all renders."),
-    click.option("--device", metavar="NAME", help="auto, cpu or cuda."),
-    click.option("--engine", metavar="NAME", help="local."),
-    click.option("--shard", metavar="i/n", help="Do only this share of the work."),
-    click.option("--store", metavar="DIR", help="Where finished work is kept."),
-    click.option("--out", metavar="PATH", help="Where the site (or the PNG of show) goes."),
-    click.option("--dry-run", is_flag=True, help="Say what would be done, and stop."),
-    click.option("--strict", is_flag=True, help="Warnings make the exit code 1."),
-    click.option("-q", "--quiet", is_flag=True, help="Only errors and warnings."),
-    click.option("-v", "--verbose", count=True, help="More; -vv shows tracebacks."),
-)
-
-
-def _common(function: F) -> F:
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return function
+T = TypeVar("T")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,10 +27,10 @@ def cli() -> None:
 
 
 @cli.command()
-@_common
+@common
 def build(**options: Any) -> None:
     """Render, collect examples and write the site; does only what is missing."""
-    shard = _shard(options["shard"])
+    shard = shard_of(options["shard"])
 
     def work(project: Project) -> None:
         if shard == (1, 1) and not options["dry_run"]:
@@ -78,27 +44,27 @@ def build(**options: Any) -> None:
 
 
 @cli.command()
-@_common
+@common
 def render(**options: Any) -> None:
     """Render what the store lacks; no examples, no pages."""
-    _run(options, lambda p: p.render(_shard(options["shard"]), options["dry_run"]))
+    _run(options, lambda p: p.render(shard_of(options["shard"]), options["dry_run"]))
 
 
 @cli.command()
-@_common
+@common
 def examples(**options: Any) -> None:
     """Collect the dataset examples the store lacks; no renders, no pages."""
 
     def work(project: Project) -> None:
         if project.source is None:
             raise ConfigError("examples need a dataset: give --dataset folder:PATH")
-        project.examples(_shard(options["shard"]), options["dry_run"])
+        project.examples(shard_of(options["shard"]), options["dry_run"])
 
     _run(options, work)
 
 
 @cli.command()
-@_common
+@common
 def pages(**options: Any) -> None:
     """Write the site from what the store holds."""
 
@@ -110,61 +76,96 @@ def pages(**options: Any) -> None:
     _run(options, work)
 
 
-@cli.command()
-@click.argument("unit")
-@_common
-def show(unit: str, **options: Any) -> None:
-    """Render one UNIT, e.g. mixed4c:447, to a PNG and print its activation.
+@cli.command(cls=TakesMinus)
+@click.argument("objective", required=False)
+@common
+@of_recipe
+@click.option("--images", type=int, metavar="N", help="Of a diverse set (default 4).")
+@click.option("--frames", type=int, metavar="N", help="Of an interpolation (default 6).")
+@click.option("--checkpoints", metavar="LIST", help="Steps of a film strip, e.g. 0,4,48.")
+def show(objective: str | None, **options: Any) -> None:
+    """Make images of one OBJECTIVE, write PNGs and print what they achieved.
 
-    --kinds takes one kind (default: positive); diverse writes four files. --seed is the render's
-    own seed, as pages and manifest give it.
+    mixed4a:97, -mixed4d:484 (what drives it down), class:tabby, layer:mixed4b,
+    mixed4a:12+mixed4b:3, dir:mixed4d:random:7, neuron:mixed4a:97, mixed4a:476..mixed4a:460 (an
+    interpolation). --kinds takes one kind; diverse, interpolations and objectives of a config's
+    [show] write several files. --seed is the image's own seed, as pages and manifest give it.
     """
-    from PIL import Image
-
-    from atlas.build import pick_device
-    from atlas.models.zoo import load_model
-    from atlas.optvis.optimize import render_chunk
-    from atlas.optvis.recipe import from_preset
-    from atlas.optvis.subject import renders_of, reseed
-    from atlas.store import write_atomically
-    from atlas.units import parse_units
+    from atlas.show import Wish, show_objectives
 
     if options["units"]:
-        raise ConfigError("show takes one UNIT as its argument, not --units")
-    kinds = options["kinds"] or "positive"
-    if "," in kinds:
+        raise ConfigError("show takes one OBJECTIVE as its argument, not --units")
+    kind = options["kinds"]
+    if kind is not None and "," in kind:
         raise RecipeError("show makes one kind at a time: give --kinds one of them")
-    config = _config(options | {"kinds": kinds})
-    recipe = from_preset(config.render.preset, config.render.size, config.render.steps)
-    device = pick_device(config.render.device)
-    network = load_model(config.model.name, config.model.weights)
-    units = parse_units(unit, network.layers)
-    if len(units) != 1:
-        raise ConfigError(f"show makes one unit, but {unit!r} names {len(units)}")
-    renders = renders_of(units[0], config.render.kinds, config.render.seed)
-    if options["seed"] is not None:
-        renders = reseed(renders, options["seed"])
-    name = f"{units[0].layer}-{units[0].index}-{kinds}.png"
-    target = Path(options["out"] or name)
-    if target.is_dir():
-        target /= name
-    elif not target.suffix:
-        target = target.with_suffix(".png")
-    write_atomically(target, b"")  # an unwritable place is found before the work
-    target.unlink()
-    if options["dry_run"]:
-        click.echo(f"would render {units[0]} {kinds} to {target}")
-        return
-    for result in render_chunk(network.to(device), renders, recipe, device):
-        path = target
-        if len(renders) > 1:
-            path = target.with_stem(f"{target.stem}-{result.render.number}")
-        write_atomically(path, _png(Image.fromarray(result.image)))
-        note = "" if result.started else "  (never found a gradient)"
-        click.echo(
-            f"{units[0]} {kinds} activation {result.activation:.4f} "
-            f"seed {result.render.seed} {path}{note}"
-        )
+    config = config_of(options | {"kinds": kind or "positive"})
+    wish = Wish(
+        objectives=config.show.objectives if objective is None else (objective.replace("−", "-"),),
+        out=options["out"],
+        seed=options["seed"],
+        images=options["images"],
+        frames=options["frames"],
+        checkpoints=steps_of(options["checkpoints"]),
+        dry_run=options["dry_run"],
+    )
+    for line in show_objectives(config, wish):
+        click.echo(line)
+
+
+@cli.command("measure-colours")
+@measures
+def measure_colours(**options: Any) -> None:
+    """Measure the colour correlation of photographs and its Cholesky factor, for --colours."""
+    from atlas import measure
+
+    statistics = _measured(options, measure.colours)
+    measure.write_colours(options["out"], statistics, options["dataset"])
+    for name, row in zip("RGB", statistics.correlation, strict=True):
+        click.echo(f"correlation {name}  " + "  ".join(f"{value:.4f}" for value in row))
+    for name, row in zip("RGB", statistics.cholesky, strict=True):
+        click.echo(f"cholesky    {name}  " + "  ".join(f"{value:.4f}" for value in row))
+    click.echo(f"{statistics.images} photographs, {statistics.pixels:,} pixels: {options['out']}")
+
+
+@cli.command("measure-spectrum")
+@measures
+@click.option("--size", type=click.IntRange(16, 1024), default=128, show_default=True)
+def measure_spectrum(size: int, **options: Any) -> None:
+    """Measure the power spectrum of photographs, for --parameterization maco --spectrum."""
+    from atlas import measure
+
+    measured = _measured(
+        options, lambda source, advance: measure.spectrum_of(source, size, advance)
+    )
+    measure.write_spectrum(options["out"], measured, options["dataset"])
+    click.echo(f"spectrum of {size} × {size} pixels: {options['out']}")
+
+
+@cli.command("measure-patches")
+@measures
+@click.option("--count", type=click.IntRange(1, 1_000_000), default=4096, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def measure_patches(count: int, seed: int, **options: Any) -> None:
+    """Draw patches of photographs, for --regularize patches --patches."""
+    from atlas import measure
+
+    base = _measured(
+        options, lambda source, advance: measure.patches_of(source, count, seed, advance)
+    )
+    measure.write_patches(options["out"], base, options["dataset"])
+    click.echo(f"{count} patches of {base.side} × {base.side} pixels: {options['out']}")
+
+
+def _measured(options: dict[str, Any], measure: Callable[[Any, Callable[[int], None]], T]) -> T:
+    """Open the dataset, make sure of the place to write to, and measure."""
+    from atlas.examples.sources import open_source
+    from atlas.progress import Progress
+    from atlas.store import check_writable
+
+    source = open_source(options["dataset"])
+    check_writable(options["out"])
+    with Progress("photographs", len(source), "images", options["quiet"]) as progress:
+        return measure(source, progress.advance)
 
 
 @cli.command()
@@ -196,50 +197,9 @@ def models() -> None:
         click.echo(f"    weights {entry.weights}")
 
 
-def _png(image: Any) -> bytes:
-    import io
-
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _config(options: dict[str, Any]) -> Config:
-    from atlas.config import load_config
-
-    kinds = options["kinds"]
-    return load_config(
-        options["config_file"],
-        {
-            "units": options["units"],
-            "store": options["store"],
-            "model.name": options["model"],
-            "model.weights": options["weights"],
-            "dataset.source": options["dataset"],
-            "render.preset": options["preset"],
-            "render.size": options["size"],
-            "render.steps": options["steps"],
-            "render.kinds": None if kinds is None else [k.strip() for k in kinds.split(",")],
-            "render.seed": options["seed"],
-            "render.device": options["device"],
-            "render.engine": options["engine"],
-            "site.out": options["out"],
-        },
-    )
-
-
-def _shard(text: str | None) -> tuple[int, int]:
-    if text is None:
-        return 1, 1
-    index, slash, count = text.partition("/")
-    if slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
-        return int(index), int(count)
-    raise ConfigError(f"shard {text!r} should be i/n with i from 1 to n, such as 2/5")
-
-
 def _run(options: dict[str, Any], work: Callable[[Project], None]) -> None:
     """Open the project, do the work, print warnings and the closing line."""
-    config = _config(options)
+    config = config_of(options)
     from atlas.build import Project
 
     project = Project(config, options["quiet"])

@@ -27,11 +27,27 @@ class ModelSection(_Section):
 
 
 class RenderSection(_Section):
-    """``[render]``: what is optimized and how. `chunk` is units per batch (0: by the device)."""
+    """``[render]``: what is optimized and how. `chunk` is units per batch (0: by the device).
+
+    What is None comes from the preset. `regularize` is a list of names (`optvis.regularizer`);
+    `colours`, `spectrum` and `patches` are files that ``atlas measure-…`` made.
+    """
 
     preset: Literal["draft", "standard", "distill"] = "standard"
     size: int | None = None
     steps: int | None = None
+    stop: float = 0.0
+    parameterization: str = "fourier"
+    decay: float = 1.0
+    decorrelate: bool = True
+    colours: Path | None = None
+    spectrum: Path | None = None
+    patches: Path | None = None
+    start: Path | None = None
+    regularize: tuple[str, ...] | None = None
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    diversity: float = 1.0
     kinds: Annotated[tuple[Kind, ...], Field(min_length=1)] = (
         "neuron",
         "positive",
@@ -63,6 +79,12 @@ class SiteSection(_Section):
     content: Path | None = None
 
 
+class ShowSection(_Section):
+    """``[show]``: objectives that ``atlas show`` makes images of when it is given none."""
+
+    objectives: tuple[str, ...] = ()
+
+
 class Config(_Section):
     """A whole atlas. Paths are as the process sees them: relative ones are already resolved."""
 
@@ -72,11 +94,16 @@ class Config(_Section):
     render: RenderSection = RenderSection()
     dataset: DatasetSection = DatasetSection()
     site: SiteSection = SiteSection()
+    show: ShowSection = ShowSection()
 
 
 _PATHS = (
     ("store",),
     ("model", "weights"),
+    ("render", "colours"),
+    ("render", "spectrum"),
+    ("render", "patches"),
+    ("render", "start"),
     ("site", "out"),
     ("site", "templates"),
     ("site", "content"),

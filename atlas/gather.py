@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -17,7 +18,8 @@ from atlas.examples.receptive import ReceptiveField, theoretical
 from atlas.examples.sources import Source, UnreadableImageError
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import ZOO
-from atlas.optvis.subject import renders_of
+from atlas.optvis.recipe import Recipe
+from atlas.optvis.subject import Render, renders_of
 from atlas.plan import Plan
 from atlas.site.catalogue import (
     Catalogue,
@@ -48,31 +50,18 @@ def gather(
     frames = _Frames(plan, source) if source is not None else None
     for unit in plan.units:
         renders: list[RenderRecord] = []
+        table = tables.get(unit.layer)
+        stats = _stats(table, unit.index) if table is not None else {}
         for render in renders_of(unit, config.render.kinds, config.render.seed):
             key = key_of(plan.renders[render])
             facts = store.facts(key)
             if facts is None:
                 missing += 1
                 continue
-            renders.append(
-                RenderRecord(
-                    render.kind,
-                    render.number,
-                    float(str(facts["activation"])),
-                    plan.recipe.steps,
-                    plan.recipe.size,
-                    render.seed,
-                    key,
-                    bool(facts["started"]),
-                )
-            )
-        table = tables.get(unit.layer)
+            renders.append(_record(render, key, facts, plan.recipe, stats))
         examples: tuple[ExampleRecord, ...] = ()
-        stats: dict[str, float] = {}
         if table is not None and frames is not None:
             examples = tuple(_examples(unit, table, fields[unit.layer], frames))
-            stats = {name: float(values[unit.index]) for name, values in table.stats.items()}
-            stats["images"] = table.images
         branch = layers[unit.layer].branch_of(unit.index).name
         record = ChannelRecord(unit.layer, unit.index, branch, tuple(renders), examples, stats)
         channels.append(record)
@@ -96,6 +85,55 @@ def gather(
         channels,
     )
     return catalogue, missing
+
+
+def _stats(table: ExampleTable, index: int) -> dict[str, float]:
+    stats = {name: float(values[index]) for name, values in table.stats.items()}
+    stats["images"] = table.images
+    return stats
+
+
+def _record(
+    render: Render,
+    key: str,
+    facts: Mapping[str, object],
+    recipe: Recipe,
+    stats: Mapping[str, float],
+) -> RenderRecord:
+    def number(name: str) -> float | None:
+        value = facts.get(name)
+        return float(value) if isinstance(value, int | float) else None
+
+    activation = number("activation")
+    best = stats.get(_BEST[render.kind])
+    share = activation / best if activation is not None and best else None
+    if share is not None and render.kind == "negative":
+        share = -share  # the score is below zero, the statistic a mean of ReLU(−a)
+    return RenderRecord(
+        kind=render.kind,
+        number=render.number,
+        activation=math.nan if activation is None else activation,
+        steps=int(number("steps") or 0),
+        size=recipe.size,
+        seed=render.seed,
+        recipe_sha256=key,
+        started=bool(facts["started"]),
+        finite=bool(facts.get("finite", True)),
+        robust=number("robust"),
+        share=share,
+        saturation=number("saturation"),
+        high_frequency=number("high_frequency"),
+        diversity=number("diversity"),
+    )
+
+
+_BEST = {
+    "positive": "best_score",
+    "diverse": "best_score",
+    "negative": "best_negative_score",
+    "neuron": "max",
+}
+"""Which statistic of the photographs a render's score is held against."""
 
 
 class _Frames:

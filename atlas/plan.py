@@ -13,7 +13,7 @@ from atlas.config import Config
 from atlas.examples import collect
 from atlas.examples.view import Viewing
 from atlas.models.network import Network
-from atlas.optvis.recipe import Recipe, from_preset
+from atlas.optvis.recipe import Recipe
 from atlas.optvis.subject import Render, renders_of
 from atlas.store import key_of
 from atlas.units import Unit, by_layer, parse_units
@@ -46,19 +46,20 @@ class Plan:
         return self.chunks[index - 1 :: count], tuple(self.examples)[index - 1 :: count]
 
 
-def make_plan(config: Config, network: Network, dataset: str | None, device: str) -> Plan:
+def make_plan(
+    config: Config, recipe: Recipe, network: Network, dataset: str | None, device: str
+) -> Plan:
     """Plan a build.
 
     Args:
+        recipe: what `config` asks for, its files read (`recipes.recipe_of`).
         dataset: the dataset's fingerprint, or None without one.
         device: ``cpu`` or ``cuda``; it decides the chunks.
 
     Raises:
         UnitError: the config's unit spec names what is not there.
-        RecipeError: size or steps are out of range.
     """
     units = parse_units(config.units, network.layers)
-    recipe = from_preset(config.render.preset, config.render.size, config.render.steps)
     model: dict[str, object] = {"model": network.name, "weights": network.weights_sha256}
     shared = recipe.as_json() | model
     of_unit = {u: renders_of(u, config.render.kinds, config.render.seed) for u in units}

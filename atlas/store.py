@@ -226,6 +226,20 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise
 
 
+def check_writable(path: Path) -> None:
+    """Fail before the work, not after it, if a file cannot be written; nothing is left behind.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    with _explained(path):
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:

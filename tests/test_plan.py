@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from atlas.config import Config
 from atlas.plan import make_plan, missing_chunks
+from atlas.recipes import recipe_of
 from atlas.store import key_of
 from tests.toy import ToyNetwork
 
 
 def plan_of(network=None, dataset="d", device="cpu", **changes):
     config = Config.model_validate({"units": "things:0-5,edges:2", **changes})
-    return make_plan(config, network or ToyNetwork(), dataset, device)
+    return make_plan(config, recipe_of(config.render), network or ToyNetwork(), dataset, device)
 
 
 def keys(plan):

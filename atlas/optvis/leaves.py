@@ -16,6 +16,7 @@ Sources: Olah et al., *Feature Visualization* (2017); cosine exponent and floor,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -236,7 +237,9 @@ class Direction:
         return self.power
 
     def __str__(self) -> str:
-        name = self.name or "[" + ",".join(f"{v:g}" for v in self.vector) + "]"
+        name = (
+            _quoted(self.name) if self.name else "[" + ",".join(f"{v:g}" for v in self.vector) + "]"
+        )
         return f"dir:{self.layer}:{name}{_power(self.power)}"
 
     @staticmethod
@@ -270,7 +273,7 @@ class Match:
 
     def __str__(self) -> str:
         power = _power(self.power) if self.form == "caricature" and self.power != 1 else ""
-        return f"{self.form}:{self.layer}:{self.photo.name}{power}"
+        return f"{self.form}:{self.layer}:{_quoted(self.photo.name)}{power}"
 
     @staticmethod
     def compiled(leaves: Sequence[Any], rows: Tensor) -> Evaluate:
@@ -298,6 +301,13 @@ def dot_cosine(a: Tensor, v: Tensor, power: float) -> Tensor:
         norms = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(v, dim=1)
         dot = dot * (dot / norms.clamp(min=1e-12)).clamp(min=COSINE_FLOOR) ** power
     return dot.mean((1, 2))
+
+
+def _quoted(name: str) -> str:
+    """A file name as the syntax takes it."""
+    if re.fullmatch(r"[^\s+*×()^,'\"\[]+", name):
+        return name
+    return f'"{name}"' if '"' not in name else f"'{name}'"
 
 
 def _power(power: float) -> str:

@@ -239,9 +239,8 @@ def frequency_scale(size: int, device: torch.device | str = "cpu", decay: float 
     """1 / max(f, 1/size)^decay on the rfft2 grid, (size, size // 2 + 1); f in cycles per pixel."""
     fy = torch.fft.fftfreq(size, device=device)[:, None]
     fx = torch.fft.rfftfreq(size, device=device)[None, :]
-    frequency = torch.sqrt(fx * fx + fy * fy)
-    scale: Tensor = torch.pow(frequency.clamp(min=1.0 / size), -decay)
-    return scale
+    frequency: Tensor = torch.sqrt(fx * fx + fy * fy)
+    return torch.pow(frequency.clamp(min=1.0 / size), -decay)
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -255,7 +254,8 @@ def from_uint8(images: Tensor) -> Tensor:
 
 
 def _from_spectrum(coefficients: Tensor, size: int) -> Tensor:
-    return torch.fft.irfft2(coefficients, s=(size, size), norm="ortho")
+    planes: Tensor = torch.fft.irfft2(coefficients, s=(size, size), norm="ortho")
+    return planes
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:

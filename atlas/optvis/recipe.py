@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Literal, get_args
 
 import numpy as np
@@ -33,6 +33,10 @@ LEARNING_RATES: dict[OptimizerName, float] = {
     "steepest-decorrelated": 0.05,
 }
 """Where a recipe gives none. For Adam the article's; see `descend` for what the others mean."""
+
+
+PHASES = 4
+"""Learning rates of `maco` by those of the others: its variables are angles, up to π."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,9 @@ class Recipe:
     @property
     def rate(self) -> float:
         """The learning rate that is used."""
-        return LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return LEARNING_RATES[self.optimizer] * (PHASES if self.parameterization == "maco" else 1)
 
     def as_json(self) -> dict[str, object]:
         """The recipe as plain data; part of the store's keys and of the manifest."""
@@ -170,6 +176,9 @@ def from_preset(
     if regularize is not None:
         transforms, regularizers = parse_regularizers(regularize)
         others |= {"transforms": transforms, "regularizers": regularizers}
+    known = {one.name for one in fields(Recipe)}
+    if unknown := [name for name in others if name not in known]:
+        raise RecipeError(f"a recipe has no {unknown[0]!r}; it has {', '.join(sorted(known))}")
     return Recipe(
         size=preset_size if size is None else size,
         steps=preset_steps if steps is None else steps,

@@ -129,6 +129,12 @@ def renders_of(
     )
 
 
+def check_together(what: str, number: int, of: str = "images") -> None:
+    """Raises RecipeError unless `number` images can be optimized with regard to each other."""
+    if not 2 <= number <= MAX_TOGETHER:
+        raise RecipeError(f"{what} has 2 to {MAX_TOGETHER} {of}, not {number}")
+
+
 def single(objective: Objective, base: int = 0) -> Aim:
     """One image of an objective."""
     return Aim(objective, seed_for(objective, "positive", 0, base))
@@ -140,8 +146,7 @@ def diverse(objective: Objective, images: int = DIVERSE, base: int = 0) -> tuple
     Raises:
         RecipeError: fewer than two, or more than 64.
     """
-    if not 2 <= images <= MAX_TOGETHER:
-        raise RecipeError(f"a diverse set has 2 to {MAX_TOGETHER} images, not {images}")
+    check_together("a diverse set", images)
     name = str(objective)
     return tuple(
         Aim(objective, seed_for(name, "diverse", n, base), "diverse", n, name)
@@ -158,8 +163,7 @@ def interpolation(
         RecipeError: fewer than two frames, or more than 64.
         ObjectiveError: the two are the same.
     """
-    if not 2 <= frames <= MAX_TOGETHER:
-        raise RecipeError(f"an interpolation has 2 to {MAX_TOGETHER} frames, not {frames}")
+    check_together("an interpolation", frames, "frames")
     if first == last:
         raise ObjectiveError(f"an interpolation from {first} to itself has nothing to show")
     name = f"{first}..{last}"
@@ -171,6 +175,9 @@ def interpolation(
     return tuple(aims)
 
 
-def reseed(renders: Collection[Render], seed: int) -> tuple[Render, ...]:
-    """The same renders with `seed` as their own seed, counting up where there are several."""
-    return tuple(replace(r, seed=(seed + i) % 2**32) for i, r in enumerate(renders))
+AnySubject = Render | Aim
+
+
+def reseed(subjects: Collection[AnySubject], seed: int) -> tuple[AnySubject, ...]:
+    """The same subjects with `seed` as their own seed, counting up where there are several."""
+    return tuple(replace(s, seed=(seed + i) % 2**32) for i, s in enumerate(subjects))

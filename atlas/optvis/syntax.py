@@ -257,7 +257,8 @@ class _Parser:
         number = self._match(_INDEX)
         if number is None or (self.at < len(self.text) and self.text[self.at].isalpha()):
             self.at = self.at if number is None else number.start()
-            self._fail(f"{quote(self._rest()) or 'the end'} is not {what}")
+            rest = self._rest()
+            self._fail(f"{quote(rest)} is not {what}" if rest else f"{what} is missing at the end")
         if len(number[0]) > 9:
             self._fail(f"{quote(number[0])} is too large for {what}")
         return int(number[0])

@@ -23,8 +23,12 @@ Side = Literal["positive", "negative"]
 class RenderRecord:
     """One optimized image.
 
-    `activation` is its score on the finished 8-bit image (DESIGN §2; negative for `negative`).
-    `started` is False when the optimization never found a gradient.
+    `activation` is its score on the finished 8-bit image (DESIGN §2; negative for `negative`),
+    `robust` the mean score under fresh random transforms, `share` the score by the highest one of
+    any photograph. `saturation` is the share of values near black or white, `high_frequency` the
+    share of power above 1/4 cycle per pixel, `diversity` how little a diverse image has in common
+    with the others of its set (0 to 1).
+    `started` is False when the optimization never found a gradient, `finite` when it overflowed.
     """
 
     kind: Kind
@@ -35,6 +39,12 @@ class RenderRecord:
     seed: int
     recipe_sha256: str
     started: bool = True
+    finite: bool = True
+    robust: float | None = None
+    share: float | None = None
+    saturation: float | None = None
+    high_frequency: float | None = None
+    diversity: float | None = None
 
 
 @dataclass(frozen=True)

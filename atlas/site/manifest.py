@@ -81,6 +81,12 @@ def _render(record: RenderRecord, tile: Tile) -> dict[str, object]:
         "seed": record.seed,
         "recipe_sha256": record.recipe_sha256,
         "started": record.started,
+        "finite": record.finite,
+        "robust_activation": record.robust,
+        "share_of_dataset_maximum": record.share,
+        "saturation": record.saturation,
+        "high_frequency": record.high_frequency,
+        "diversity": record.diversity,
     }
 
 
