@@ -36,6 +36,7 @@ class RenderSection(_Section):
     preset: Literal["draft", "standard", "distill"] = "standard"
     size: int | None = None
     steps: int | None = None
+    settle: float | None = None
     stop: float = 0.0
     parameterization: str = "fourier"
     decay: float = 1.0

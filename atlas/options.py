@@ -76,6 +76,7 @@ _RECIPE = (
     click.option("--regularize", metavar="LIST", help="E.g. transforms,tv:2 or none."),
     click.option("--optimizer", metavar="NAME", help="adam, sgd, steepest-l2, -linf, …"),
     click.option("--learning-rate", type=float, metavar="X", help="Of the optimizer."),
+    click.option("--settle", type=float, metavar="X", help="Last share of steps at falling rate."),
     click.option("--stop", type=float, metavar="X", help="Stop below this growth in 32 steps."),
     click.option("--diversity", type=float, metavar="X", help="Weight of diversity (default 1)."),
 )
@@ -105,7 +106,7 @@ def measures(function: F) -> F:
 
 _RECIPE_KEYS = (
     *("parameterization", "decay", "decorrelate", "colours", "spectrum", "patches", "start"),
-    *("optimizer", "learning_rate", "stop", "diversity"),
+    *("optimizer", "learning_rate", "settle", "stop", "diversity"),
 )
 
 

@@ -34,6 +34,8 @@ def recipe_of(render: RenderSection) -> Recipe:
         "diversity": render.diversity,
         "stop": render.stop,
     }
+    if render.settle is not None:
+        more["settle"] = render.settle
     if render.colours is not None:
         more["colours"] = measure.read_colours(render.colours)
     if render.parameterization == "maco":

@@ -10,6 +10,8 @@ variables x with n values an image, gradient g of the objective, and learning ra
     steepest-linf          η sign g             … of given largest change
     steepest-decorrelated  η √n P g / √(gᵀPg)   … of given length in decorrelated space
 
+Over the last steps the rate falls (`Recipe.settle`).
+
 P is the covariance of natural images: 1 / max(f, 1/S)² over frequencies, and M Mᵀ over colours
 where the variables do not have colours decorrelated already. With the factor √n a value changes
 by η, as root mean square (for the last: in decorrelated space).
@@ -25,6 +27,9 @@ from torch import Tensor
 from atlas.optvis.colour import IDENTITY, normalized
 from atlas.optvis.parameterize import frequency_scale
 from atlas.optvis.recipe import Recipe
+
+AT_REST = 0.05
+"""Share of the learning rate that is left at the end of settling."""
 
 
 class Optimizer:
@@ -42,6 +47,7 @@ class Optimizer:
         own: int | None = None,
     ) -> None:
         self._own = len(variables) if own is None else own
+        self._steps, self._settle, self._taken = recipe.steps, recipe.settle, 0
         self._variables, self._name, self._rate = variables, recipe.optimizer, recipe.rate
         self._adam: torch.optim.Adam | None = None
         if recipe.optimizer == "adam":
@@ -54,13 +60,21 @@ class Optimizer:
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
         """One step; `gradients` of the objective, as the variables are."""
+        rate = self._rate * self._settled()
+        self._taken += 1
         if self._adam is not None:
+            self._adam.param_groups[0]["lr"] = rate
             for variable, gradient in zip(self._variables, gradients, strict=True):
                 variable.grad = gradient
             self._adam.step()
             return
         for variable, direction in zip(self._variables, self._directions(gradients), strict=True):
-            variable.add_(direction, alpha=self._rate)
+            variable.add_(direction, alpha=rate)
+
+    def _settled(self) -> float:
+        """1, and over the last share of the steps evenly down to `AT_REST`."""
+        left = 1 - self._taken / max(1, self._steps)
+        return max(AT_REST, left / self._settle) if left < self._settle else 1.0
 
     def _directions(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
         if self._name == "sgd":

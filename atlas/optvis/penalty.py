@@ -4,7 +4,7 @@
              1992; Mahendran & Vedaldi 2015)
     l1       mean of |x − 0.5|
     l2       mean of (x − 0.5)²
-    contrast mean of max(|logit x| − 2.5, 0)²: values beyond 0.924 or below 0.076 cost, which keeps
+    contrast mean of max(|logit x| − 2, 0)²: values above 0.88 or below 0.12 cost, which keeps
              an image from clipping (ours; it costs a linear first layer a tenth of its score and
              the others nothing, see benchmarks/results)
     patches  mean squared distance of every patch to the nearest of a base (Wei et al. 2015)
@@ -22,7 +22,7 @@ from atlas.optvis.patches import PatchPrior
 from atlas.optvis.recipe import Recipe
 
 GREY = 0.5
-LOGIT_LIMIT = 2.5
+LOGIT_LIMIT = 2.0
 
 
 def total_variation(images: Tensor) -> Tensor:

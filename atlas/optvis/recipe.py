@@ -13,7 +13,7 @@ from atlas.errors import RecipeError
 from atlas.optvis.colour import ARTICLE, Matrix
 from atlas.optvis.leaves import Photo
 from atlas.optvis.patches import PatchBase
-from atlas.optvis.regularizer import CONTRAST, Regularizer, parse_regularizers
+from atlas.optvis.regularizer import PENALTIES, Regularizer, parse_regularizers
 from atlas.optvis.spectrum import Spectrum
 from atlas.optvis.transform import Transforms
 
@@ -59,6 +59,8 @@ class Recipe:
         diversity: weight of the diversity term, 1 being the default.
         alignment: weight of the alignment term of interpolations.
         shared: whether the frames of an interpolation share their low resolutions.
+        settle: over this last share of the steps the learning rate falls evenly to a twentieth,
+            so that an image comes to rest instead of trembling about its optimum.
         stop: an image is finished once its objective grows by less than this share over 32 steps;
             0 never stops early.
 
@@ -71,7 +73,7 @@ class Recipe:
     learning_rate: float | None = None
     redirect_steps: int = 16
     transforms: Transforms = field(default_factory=Transforms)
-    regularizers: tuple[Regularizer, ...] = (CONTRAST,)
+    regularizers: tuple[Regularizer, ...] = PENALTIES
     parameterization: ParameterizationName = "fourier"
     decay: float = 1.0
     decorrelate: bool = True
@@ -83,6 +85,7 @@ class Recipe:
     diversity: float = 1.0
     alignment: float = 1.0
     shared: bool = True
+    settle: float = 0.3
     stop: float = 0.0
 
     def __post_init__(self) -> None:
@@ -95,7 +98,7 @@ class Recipe:
         rate = self.learning_rate
         if rate is not None and not 0 < rate <= 1000:
             raise RecipeError(f"learning rate must be above 0 and at most 1000, not {rate}")
-        limits = {"decay": 4.0, "diversity": 1e6, "alignment": 1e6, "stop": 1.0}
+        limits = {"decay": 4.0, "diversity": 1e6, "alignment": 1e6, "settle": 1.0, "stop": 1.0}
         for name, most in limits.items():
             if not 0 <= (value := getattr(self, name)) <= most or math.isnan(value):
                 raise RecipeError(f"{name} must be 0 to {most:g}, not {value}")
@@ -126,6 +129,7 @@ class Recipe:
             "stop": self.stop,
             "optimizer": self.optimizer,
             "learning_rate": self.rate,
+            "settle": self.settle,
             "redirect_steps": self.redirect_steps,
             "parameterization": self.parameterization,
             "decay": self.decay,
@@ -161,8 +165,8 @@ def from_preset(
 
     Args:
         regularize: names of regularizers (`regularizer.parse_regularizers`); None means
-            `regularizer.DEFAULT` (of `distill`, transforms alone, as in the article), an empty
-            list none at all.
+            `regularizer.DEFAULT`, an empty list none at all. `distill` is the article's own recipe:
+            transforms alone, and no settling.
         others: fields of `Recipe`.
 
     Raises:
@@ -171,8 +175,9 @@ def from_preset(
     if name not in PRESETS:
         raise RecipeError(f"unknown preset {name!r}; choose {', '.join(PRESETS)}")
     preset_size, preset_steps = PRESETS[name]
-    if regularize is None and name == "distill":
-        regularize = ["transforms"]
+    if name == "distill":
+        others.setdefault("settle", 0.0)
+        regularize = ["transforms"] if regularize is None else regularize
     if regularize is not None:
         transforms, regularizers = parse_regularizers(regularize)
         others |= {"transforms": transforms, "regularizers": regularizers}

@@ -39,7 +39,7 @@ TRANSFORMS: dict[str, _Kind] = {
     "scale": _Kind(1.05, 1, 4, "largest factor"),
 }
 REGULARIZERS: dict[str, _Kind] = {
-    "tv": _Kind(4, 0, 1e9, "weight of the total variation"),
+    "tv": _Kind(3, 0, 1e9, "weight of the total variation"),
     "l1": _Kind(1, 0, 1e9, "weight of the mean distance from grey"),
     "l2": _Kind(4, 0, 1e9, "weight of the mean squared distance from grey"),
     "contrast": _Kind(1, 0, 1e9, "weight of what goes beyond a limit of contrast"),
@@ -52,7 +52,7 @@ REGULARIZERS: dict[str, _Kind] = {
 NAMES = ("none", "transforms", *TRANSFORMS, *REGULARIZERS)
 
 
-DEFAULT = ("transforms", "contrast")
+DEFAULT = ("transforms", "contrast", "tv")
 """What a recipe has where nothing else is asked for."""
 
 
@@ -67,7 +67,8 @@ class Regularizer:
         return f"{self.name}:{self.strength:g}"
 
 
-CONTRAST = Regularizer("contrast", REGULARIZERS["contrast"].default)
+PENALTIES = tuple(Regularizer(name, REGULARIZERS[name].default) for name in ("contrast", "tv"))
+"""Of the default."""
 
 
 def parse_regularizers(names: Sequence[str]) -> tuple[Transforms, tuple[Regularizer, ...]]:

@@ -15,7 +15,7 @@ SIZE = 32
 
 def stepped(name: str, gradients: list[torch.Tensor], own: int | None = None, **more) -> list:
     """What one step adds to variables that are zero."""
-    recipe = Recipe(size=SIZE, optimizer=name, parameterization="pixels", **more)
+    recipe = Recipe(size=SIZE, optimizer=name, parameterization="pixels", settle=0.0, **more)
     variables = [torch.zeros_like(g) for g in gradients]
     Optimizer(variables, recipe, own=own).step(gradients)
     return [v.double().numpy() for v in variables]

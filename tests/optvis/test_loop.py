@@ -29,7 +29,7 @@ POSITIVE = renders_of(Unit("things", 4), ("positive",))
 
 
 def recipe(**more) -> Recipe:
-    return Recipe(**{"size": 48, "steps": 24} | more)
+    return Recipe(**{"size": 48, "steps": 24, "settle": 0.0} | more)
 
 
 def regularized(*names: str, **more) -> Recipe:
@@ -138,6 +138,19 @@ def test_a_film_strip_holds_what_fewer_steps_would_have_made(toy):
         np.testing.assert_array_equal(image, shorter.image)
     with pytest.raises(RecipeError, match="checkpoint 25 is not among the steps 0 to 24"):
         optimize(toy, POSITIVE, recipe(), checkpoints=[25])
+
+
+def test_settling_ends_in_small_steps(toy):
+    seen: list[Step] = []
+    optimize(toy, POSITIVE, recipe(steps=40, settle=0.5), observe=seen.append)
+    values = [step.variables[0] for step in seen]
+    moves = [float((b - a).abs().max()) for a, b in itertools.pairwise(values)]
+    assert max(moves[:20]) == pytest.approx(0.05, rel=0.2)
+    assert max(moves[-1:]) < 0.01
+    plain: list[Step] = []
+    optimize(toy, POSITIVE, recipe(steps=40), observe=plain.append)
+    torch.testing.assert_close(seen[20].variables, plain[20].variables)
+    assert not torch.equal(seen[30].variables[0], plain[30].variables[0])
 
 
 def test_convergence_follows_its_rule():

@@ -46,6 +46,7 @@ def test_presets_are_distills_recipe_and_two_quicker_ones():
     assert (from_preset("draft").size, from_preset("draft").steps) == (96, 64)
     assert from_preset("standard", steps=7).steps == 7
     assert from_preset("distill").regularizers == ()
+    assert from_preset("distill").settle == 0
     assert from_preset("standard") == from_preset("standard", regularize=DEFAULT)
     assert from_preset("standard", optimizer="sgd").optimizer == "sgd"
     with pytest.raises(RecipeError, match="unknown preset 'fast'"):
@@ -59,6 +60,7 @@ def test_every_part_of_a_recipe_is_part_of_its_json():
         {"size": 64},
         {"steps": 3},
         {"stop": 0.01},
+        {"settle": 0.0},
         {"learning_rate": 0.1},
         {"optimizer": "sgd"},
         {"parameterization": "pixels"},
