@@ -61,6 +61,13 @@ class RenderSection(_Section):
     chunk: Annotated[int, Field(ge=0)] = 0
 
 
+RECIPE_KEYS = (
+    *("parameterization", "decay", "decorrelate", "colours", "spectrum", "patches", "start"),
+    *("regularize", "optimizer", "learning_rate", "settle", "stop", "diversity"),
+)
+"""Keys of ``[render]`` that are options of ``atlas show`` too."""
+
+
 class DatasetSection(_Section):
     """``[dataset]``: where photographs come from and how many are kept a side."""
 

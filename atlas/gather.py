@@ -21,6 +21,7 @@ from atlas.models.zoo import ZOO
 from atlas.optvis.recipe import Recipe
 from atlas.optvis.subject import Render, renders_of
 from atlas.plan import Plan
+from atlas.recipes import options_of
 from atlas.site.catalogue import (
     Catalogue,
     ChannelRecord,
@@ -80,7 +81,12 @@ def gather(
             network.view[1],
         ),
         dataset,
-        plan.recipe.as_json() | {"preset": config.render.preset, "base_seed": config.render.seed},
+        plan.recipe.as_json()
+        | {
+            "preset": config.render.preset,
+            "base_seed": config.render.seed,
+            "options": options_of(config.render),
+        },
         network.layers,
         channels,
     )

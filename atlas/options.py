@@ -104,16 +104,10 @@ def measures(function: F) -> F:
     return function
 
 
-_RECIPE_KEYS = (
-    *("parameterization", "decay", "decorrelate", "colours", "spectrum", "patches", "start"),
-    *("optimizer", "learning_rate", "settle", "stop", "diversity"),
-)
-
-
 def config_of(options: dict[str, Any]) -> Config:
     """The config file with the options laid over it."""
 
-    from atlas.config import load_config
+    from atlas.config import RECIPE_KEYS, load_config
 
     kinds, names = options["kinds"], options.get("regularize")
     return load_config(
@@ -131,8 +125,8 @@ def config_of(options: dict[str, Any]) -> Config:
             "render.seed": options["seed"],
             "render.device": options["device"],
             "render.engine": options["engine"],
+            **{f"render.{name}": options.get(name) for name in RECIPE_KEYS},
             "render.regularize": None if names is None else [n.strip() for n in names.split(",")],
-            **{f"render.{name}": options.get(name) for name in _RECIPE_KEYS},
             "site.out": options["out"],
         },
     )

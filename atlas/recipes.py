@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shlex
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atlas import measure
-from atlas.config import RenderSection
+from atlas.config import RECIPE_KEYS, RenderSection
 from atlas.errors import ObjectiveError, RecipeError
 from atlas.examples.sources import UnreadableImageError, read_image
 from atlas.optvis.leaves import Photo
@@ -51,6 +52,27 @@ def recipe_of(render: RenderSection) -> Recipe:
             )
         more["patches"] = measure.read_patches(render.patches)
     return from_preset(render.preset, render.size, render.steps, regularize=names, **more)
+
+
+def options_of(render: RenderSection) -> str:
+    """The options beyond size, steps and seed that ask ``atlas show`` for the same recipe."""
+    usual, parts = RenderSection(), []
+    if render.preset == "distill":
+        parts.append("--preset distill")
+    for name in RECIPE_KEYS:
+        value = getattr(render, name)
+        if value == getattr(usual, name):
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            parts.append(option if value else f"--no-{name}")
+        elif isinstance(value, tuple):
+            parts.append(f"{option} {shlex.quote(','.join(value) or 'none')}")
+        else:
+            # Of a file its name: a site says nothing of the folders it was made in.
+            text = value.name if isinstance(value, Path) else str(value)
+            parts.append(f"{option} {shlex.quote(text)}")
+    return " ".join(parts)
 
 
 def readers(folder: Path | None = None) -> Readers:

@@ -37,7 +37,8 @@ FRAMES = 6
 
 POSITIVE: tuple[Kind, ...] = ("positive",)
 
-_UNITS = re.compile(r"[^\s:+*×()'\"\[\]^,-][^\s:+*×()'\"\[\]^,]*(?:\s*:\s*\d+(?:-\d+)?)?")
+_NAME = r"[^\s:+*×()'\"\[\]^,-][^\s:+*×()'\"\[\]^,]*"
+_UNITS = re.compile(rf"(?P<layer>{_NAME})(?:\s*:\s*(?P<channel>\d+(?:-\d+)?))?")
 _BETWEEN = re.compile(r"\.\.(?![/\\])")
 
 
@@ -85,7 +86,7 @@ def _of_text(
     frames: int,
     readers: Readers | None,
 ) -> Sequence[AnySubject]:
-    if _UNITS.fullmatch(text) and _BETWEEN.search(text) is None:
+    if _is_units(text, network):
         units = parse_units(text.replace(" ", ""), network.layers)
         check_together("a diverse set", images)
         return [r for unit in units for r in renders_of(unit, kinds, seed, images)]
@@ -96,6 +97,16 @@ def _of_text(
     if len(objectives) == 2:
         return interpolation(objectives[0], objectives[1], frames, seed)
     return _of_objective(objectives[0], kinds, seed, images, network.layers)
+
+
+def _is_units(text: str, network: Network) -> bool:
+    """Whether a text is a unit spec; a channel of a branch or bottleneck is an objective."""
+    match = _UNITS.fullmatch(text)
+    if match is None or _BETWEEN.search(text) is not None:
+        return False
+    name = match["layer"].strip().lower()
+    known = (n.lower() for la in network.layers for n in (la.name, *la.aliases))
+    return match["channel"] is None or "-" in match["channel"] or name in known
 
 
 def _of_objective(

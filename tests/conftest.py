@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from atlas.models.googlenet import CAFFE, GoogLeNet, conv_shapes
+from atlas.models.dialect import CAFFE, conv_shapes
+from atlas.models.googlenet import GoogLeNet
 from atlas.models.weights import _their_name
 from atlas.models.zoo import load_model
 from tests.toy import ToyNetwork

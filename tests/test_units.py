@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atlas.errors import UnitError
-from atlas.models.googlenet import CAFFE, layers_of
+from atlas.models.dialect import CAFFE, layers_of
 from atlas.units import Unit, by_layer, find_layer, parse_units
 
 LAYERS = layers_of(CAFFE)

@@ -18,7 +18,7 @@ from torchvision.models import googlenet
 from torchvision.models.googlenet import BasicConv2d
 
 from atlas.errors import ModelError, OutputError, WorkError
-from atlas.models.googlenet import TORCHVISION
+from atlas.models.dialect import TORCHVISION
 from atlas.models.weights import convert, read_state
 
 SMALLEST = 32

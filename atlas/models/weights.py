@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from atlas.errors import ModelError
-from atlas.models.googlenet import Dialect, conv_shapes
+from atlas.models.dialect import Dialect, conv_shapes
 
 _BN = ("weight", "bias", "running_mean", "running_var")
 _BN_EPS = 1e-3  # torchvision.models.googlenet.BasicConv2d

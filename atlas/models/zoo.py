@@ -9,8 +9,9 @@ from pathlib import Path
 from urllib.error import URLError
 
 from atlas.errors import ModelError
-from atlas.models import googlenet, weights
-from atlas.models.googlenet import Dialect, GoogLeNet, conv_shapes
+from atlas.models import dialect, weights
+from atlas.models.dialect import Dialect, conv_shapes
+from atlas.models.googlenet import GoogLeNet
 from atlas.units import Layer
 
 _DATA = Path(__file__).parent / "data"
@@ -36,7 +37,7 @@ class Entry:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Layers, branches and aliases, in network order."""
-        return googlenet.layers_of(self.dialect)
+        return dialect.layers_of(self.dialect)
 
     @property
     def channels(self) -> int:
@@ -57,7 +58,7 @@ ZOO = {
         Entry(
             "googlenet",
             "GoogLeNet, torchvision's weights (BatchNorm)",
-            googlenet.TORCHVISION,
+            dialect.TORCHVISION,
             weights="torchvision GoogLeNet_Weights.IMAGENET1K_V1 (downloaded once), or --weights",
             input_range="2x − 1",
             labels="imagenet",
@@ -65,7 +66,7 @@ ZOO = {
         Entry(
             "googlenet-bvlc",
             "GoogLeNet, Caffe's weights (BVLC)",
-            googlenet.CAFFE,
+            dialect.CAFFE,
             weights="--weights FILE",
             input_range="BGR, 255x − (104, 117, 123)",
             labels="imagenet",
@@ -74,14 +75,14 @@ ZOO = {
         Entry(
             "inceptionv1",
             "InceptionV1, Lucid's weights (the network of Distill's appendix)",
-            googlenet.LUCID,
+            dialect.LUCID,
             weights="--weights FILE",
             input_range="255x − 117",
         ),
         Entry(
             "googlenet-mini",
             "GoogLeNet, trained by this project on Tiny ImageNet (ships with it)",
-            googlenet.MINI,
+            dialect.MINI,
             weights="embedded",
             input_range="(x − mean) / std of ImageNet",
             labels="file",

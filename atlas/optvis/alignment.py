@@ -40,8 +40,8 @@ class Sequenced:
 class Alignment:
     """The alignment term of a batch.
 
-    Divided by the frames' mean square activation and multiplied by their mean objective, both
-    without gradient: like the diversity term it has a weight without units.
+    Divided by the frames' mean square activation, and its gradient multiplied by each frame's own
+    objective: like the diversity term it has a weight without units.
     """
 
     def __init__(self, sequences: Sequence[Sequenced], weight: float, device: object) -> None:
@@ -56,6 +56,8 @@ class Alignment:
         for layer, rows in self._sequences:
             frames = taps[layer][rows]
             energy = frames.detach().square().mean().clamp(min=1e-12)
-            size = objective.detach()[rows].mean().clamp(min=0)
-            total = total + self._weight * size / energy * alignment(frames)
+            size = objective.detach()[rows].clamp(min=0)[:, None, None, None]
+            # The value of `frames`, with its gradient scaled per frame.
+            held = frames * size + (frames * (1 - size)).detach()
+            total = total + self._weight / energy * alignment(held)
         return total

@@ -30,6 +30,8 @@ class Ensemble:
 
     Attributes:
         seeds: of every row, subjects first, references behind them.
+        starts: seeds of the start images and transforms: the frames of an interpolation begin as
+            the first does and are moved as it is, so that like places are compared.
         frames: rows of each interpolation, in order.
         free: rows that regard no others and may stop by themselves.
     """
@@ -66,11 +68,10 @@ class Ensemble:
         together = [one.layer for one in sets] + [one.layer for one in sequences]
         self._layers = tuple(dict.fromkeys((*self._batch.layers, *together)))
         self._photos: dict[str, Tensor] = {}
-        # The frames of an interpolation are moved alike, so that like places are compared.
-        self._movers = list(self.seeds)
+        self.starts = list(self.seeds)
         for rows in frames:
             for row in rows:
-                self._movers[row] = self.seeds[rows[0]]
+                self.starts[row] = self.seeds[rows[0]]
 
     def transforms(self) -> Tensor | None:
         """(steps, B, 2, 3) affine maps, each row's from its own seed, or None for none."""
@@ -79,9 +80,9 @@ class Ensemble:
             return None
         draws = {
             seed: recipe.transforms.draw(stream(seed, "transforms"), recipe.steps, recipe.size)
-            for seed in dict.fromkeys(self._movers)
+            for seed in dict.fromkeys(self.starts)
         }
-        stacked = np.stack([draws[seed] for seed in self._movers], axis=1)
+        stacked = np.stack([draws[seed] for seed in self.starts], axis=1)
         return torch.from_numpy(stacked).to(self._device)
 
     def strive(self, images: Tensor, theta: Tensor | None, relu: Relu) -> tuple[Tensor, Tensor]:

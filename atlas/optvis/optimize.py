@@ -179,7 +179,7 @@ def _parameterization(
 
 def _start(parameterization: Parameterization, ensemble: Ensemble, recipe: Recipe) -> list[Tensor]:
     if recipe.start is None:
-        variables = parameterization.start(ensemble.seeds)
+        variables = parameterization.start(ensemble.starts)
     else:
         image = ensemble.photo(recipe.start).expand(ensemble.size, -1, -1, -1)
         variables = parameterization.variables_of(image)

@@ -40,12 +40,12 @@ TRANSFORMS: dict[str, _Kind] = {
 }
 REGULARIZERS: dict[str, _Kind] = {
     "tv": _Kind(3, 0, 1e9, "weight of the total variation"),
-    "l1": _Kind(1, 0, 1e9, "weight of the mean distance from grey"),
-    "l2": _Kind(4, 0, 1e9, "weight of the mean squared distance from grey"),
+    "l1": _Kind(0.5, 0, 1e9, "weight of the mean distance from grey"),
+    "l2": _Kind(2, 0, 1e9, "weight of the mean squared distance from grey"),
     "contrast": _Kind(1, 0, 1e9, "weight of what goes beyond a limit of contrast"),
     "patches": _Kind(10, 0, 1e9, "weight of the squared distance to patches of photographs"),
     "blur": _Kind(0.4, 0, 64, "standard deviation in pixels"),
-    "bilateral": _Kind(1.5, 0, 8, "standard deviation in pixels"),
+    "bilateral": _Kind(0.6, 0, 8, "standard deviation in pixels"),
     "gradient-blur": _Kind(1.0, 0, 64, "standard deviation in pixels"),
     "gradient-laplacian": _Kind(4, 1, 8, "levels of the pyramid", whole=True),
 }

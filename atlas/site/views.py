@@ -142,9 +142,11 @@ def render_alt(unit: str, render: RenderRecord, about: str = "") -> str:
 
 def command(record: ChannelRecord, render: RenderRecord, catalogue: Catalogue) -> str:
     """The command line that makes a render again."""
+    options = clean(str(catalogue.recipe.get("options", "")), 1000)
     return (
         f"atlas show {shlex.quote(record.name)} --model {shlex.quote(catalogue.model.name)} "
         f"--kinds {render.kind} --size {render.size} --steps {render.steps} --seed {render.seed}"
+        + (f" {options}" if options else "")
     )
 
 
@@ -246,7 +248,8 @@ def _of_side(examples: list[ExampleRecord], side: Side) -> list[ExampleRecord]:
 def _words(recipe: Mapping[str, object], render: RenderRecord) -> str:
     """The recipe as a sentence, from whatever the recipe says of itself."""
     start = recipe.get("parameterization")
-    parts = [f"{clean(str(start), 80)}" if start else "an optimized image"]
+    colours = ", colours decorrelated" if recipe.get("colours") else ""
+    parts = [f"{clean(str(start), 80)}{colours}" if start else "an optimized image"]
     optimizer = str(recipe.get("optimizer", "")).capitalize()
     rate = recipe.get("learning_rate")
     how = f"{count(render.steps, 'step')} of {clean(optimizer, 40) or 'gradient ascent'}"

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from atlas.models.googlenet import CAFFE, LUCID, TORCHVISION, layers_of
+from atlas.models.dialect import CAFFE, LUCID, TORCHVISION, layers_of
 from atlas.models.lrn import local_response_norm
 from atlas.models.zoo import load_model
 
