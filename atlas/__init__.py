@@ -10,7 +10,6 @@ Importing the package is cheap: PyTorch is imported when it is first needed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +79,9 @@ def render(
         checkpoints: steps after which images are kept as well, for film strips.
         recipe: fields of `atlas.optvis.recipe.Recipe`: ``parameterization``, ``decay``,
             ``decorrelate``, ``colours`` (3 × 3), ``optimizer``, ``learning_rate``, ``diversity``,
-            ``stop`` and so on. For ``maco`` the spectrum that ships is used where none is given;
-            ``start`` may name a photograph.
+            ``stop`` and so on. For ``maco`` the spectrum that ships is used where none is given.
+            ``start`` may name a photograph; ``colours``, ``spectrum`` and ``patches`` the files
+            that ``atlas measure-…`` made.
 
     Returns:
         In the order asked for, then by kind: (S, S, 3) uint8 images that show and save themselves,
@@ -91,18 +91,12 @@ def render(
         UnitError, ObjectiveError, RecipeError: what was asked for does not exist or is out of
             range; the message shows it.
     """
-    from atlas import measure, pictures, recipes, request
-    from atlas.optvis.colour import as_matrix
+    from atlas import pictures, recipes, request
     from atlas.optvis.recipe import from_preset
     from atlas.optvis.subject import check_kinds
 
-    if recipe.get("parameterization") == "maco":
-        recipe.setdefault("spectrum", measure.read_spectrum())
-    if isinstance(recipe.get("start"), str | os.PathLike):
-        recipe["start"] = recipes.read_photo(os.fspath(recipe["start"]))
-    if "colours" in recipe:
-        recipe["colours"] = as_matrix(recipe["colours"])
-    made_by = from_preset(preset, size, steps, regularize=regularize, **recipe)
+    fields = recipes.with_files(recipe)
+    made_by = from_preset(preset, size, steps, regularize=regularize, **fields)
     subjects = request.subjects_of(
         objectives,
         model,

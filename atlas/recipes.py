@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,7 @@ from atlas import measure
 from atlas.config import RECIPE_KEYS, RenderSection
 from atlas.errors import ObjectiveError, RecipeError
 from atlas.examples.sources import UnreadableImageError, read_image
+from atlas.optvis.colour import as_matrix
 from atlas.optvis.leaves import Photo
 from atlas.optvis.recipe import Recipe, from_preset
 from atlas.optvis.regularizer import parse_regularizers
@@ -52,6 +56,30 @@ def recipe_of(render: RenderSection) -> Recipe:
             )
         more["patches"] = measure.read_patches(render.patches)
     return from_preset(render.preset, render.size, render.steps, regularize=names, **more)
+
+
+def with_files(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a recipe as a caller gives them, with the files among them read.
+
+    Raises:
+        ObjectiveError, ConfigError, RecipeError: a file cannot be read; a matrix is none.
+    """
+    found = dict(fields)
+    if found.get("parameterization") == "maco":
+        found.setdefault("spectrum", None)
+        found["spectrum"] = found["spectrum"] or measure.read_spectrum()
+    read: dict[str, Callable[[Path], Any]] = {
+        "start": lambda path: read_photo(str(path)),
+        "colours": measure.read_colours,
+        "spectrum": measure.read_spectrum,
+        "patches": measure.read_patches,
+    }
+    for name, reader in read.items():
+        if isinstance(found.get(name), str | os.PathLike):
+            found[name] = reader(Path(found[name]))
+    if "colours" in found:
+        found["colours"] = as_matrix(found["colours"])
+    return found
 
 
 def options_of(render: RenderSection) -> str:

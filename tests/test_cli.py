@@ -92,6 +92,21 @@ def test_the_manifest_is_format_1_and_its_numbers_hold(built, random_weights):
         assert values[10:] == sorted(values[10:])
 
 
+def test_the_manifest_says_what_each_render_achieved(built):
+    root, _ = built
+    manifest = json.loads((root / "site" / "manifest.json").read_text("utf-8"))
+    for channel in manifest["channels"]:
+        best = {"positive": "best_score", "negative": "best_negative_score"}
+        for render in channel["renders"]:
+            share = abs(render["activation"]) / channel["stats"][best[render["kind"]]]
+            assert render["share_of_dataset_maximum"] == pytest.approx(share)
+            assert 0 <= render["saturation"] <= 1
+            assert 0 <= render["high_frequency"] <= 1
+            assert render["robust_activation"] * render["activation"] > 0
+            assert render["diversity"] is None
+            assert render["finite"]
+
+
 def test_shards_fill_one_store_that_the_whole_build_then_uses(built):
     root, options = built
     for shard in ("1/2", "2/2"):
