@@ -177,8 +177,8 @@ def _resolve(data: dict[str, Any], folder: Path) -> None:
     dataset = data.get("dataset")
     if isinstance(dataset, dict) and isinstance(source := dataset.get("source"), str):
         kind, colon, rest = source.partition(":")
-        if kind == "folder" and colon and rest:
-            dataset["source"] = f"folder:{folder / rest}"
+        if kind in ("folder", "parquet") and colon and rest:
+            dataset["source"] = f"{kind}:{folder / rest}"
 
 
 def _explain(error: ValidationError) -> list[str]:

@@ -14,8 +14,9 @@ from atlas.config import Config
 from atlas.errors import DatasetError
 from atlas.examples.collect import ExampleTable
 from atlas.examples.crop import crop_box
+from atlas.examples.decode import UnreadableImageError
 from atlas.examples.receptive import ReceptiveField, theoretical
-from atlas.examples.sources import Source, UnreadableImageError
+from atlas.examples.sources import Source
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import ZOO
 from atlas.optvis.recipe import Recipe
@@ -186,7 +187,6 @@ class StoreMedia:
 
     def __init__(self, store: Store, source: Source | None) -> None:
         self._store, self._source = store, source
-        self._index = {item.id: i for i, item in enumerate(source.items)} if source else {}
 
     def render(self, record: RenderRecord) -> NDArray[np.uint8]:
         """The master of a render, (S, S, 3)."""
@@ -201,7 +201,7 @@ class StoreMedia:
         if self._source is None:
             raise DatasetError("examples need their dataset")
         try:
-            image = self._source.load(self._index[record.source])
+            image = self._source.load(self._source.index_of(record.source))
         except UnreadableImageError as error:
             raise DatasetError(f"{record.source} can no longer be read: {error}") from error
         return np.asarray(image.crop(record.crop))
@@ -210,6 +210,6 @@ class StoreMedia:
         """A digest of the image's bytes and the crop's place."""
         if self._source is None:
             raise DatasetError("examples need their dataset")
-        digest = self._source.digest(self._index[record.source], self._store.file_digest)
+        digest = self._source.digest(self._source.index_of(record.source), self._store.file_digest)
         text = f"{digest}:{record.crop}"
         return hashlib.sha256(text.encode()).hexdigest()

@@ -18,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from atlas.errors import ConfigError, DatasetError
-from atlas.examples.sources import Source, UnreadableImageError
+from atlas.examples.decode import UnreadableImageError
+from atlas.examples.sources import Source
 from atlas.optvis import colour, patches, spectrum
 from atlas.optvis.colour import ColourStatistics, Matrix, as_matrix
 from atlas.optvis.patches import PatchBase

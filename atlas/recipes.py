@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from atlas import measure
 from atlas.config import RECIPE_KEYS, RenderSection
 from atlas.errors import ObjectiveError, RecipeError
-from atlas.examples.sources import UnreadableImageError, read_image
+from atlas.examples.decode import UnreadableImageError, decode
 from atlas.optvis.colour import as_matrix
 from atlas.optvis.leaves import Photo
 from atlas.optvis.recipe import Recipe, from_preset
@@ -121,7 +121,7 @@ def read_photo(name: str) -> Photo:
     path = Path(name)
     try:
         data = path.read_bytes()
-        image = read_image(path)
+        image = decode(path)
     except OSError as error:
         raise ObjectiveError(f"photograph {name} cannot be read: {error.strerror}") from error
     except UnreadableImageError as error:

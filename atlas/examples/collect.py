@@ -19,9 +19,10 @@ from torch import Tensor
 
 from atlas.errors import DatasetError
 from atlas.examples.crop import crop_boxes
+from atlas.examples.decode import UnreadableImageError
 from atlas.examples.distinct import choose, overlaps
 from atlas.examples.receptive import ReceptiveField, theoretical
-from atlas.examples.sources import Source, UnreadableImageError
+from atlas.examples.sources import Source
 from atlas.examples.view import Viewing
 from atlas.models.network import Network
 
@@ -217,7 +218,7 @@ def collect(
         DatasetError: not one image could be read.
     """
     viewing = viewing or Viewing(*network.view)
-    windows = any(item.photo is not None for item in source.items)
+    windows = source.windows
     skipped: list[tuple[str, str]] = []
     widths = {layer.name: layer.channels for layer in network.layers}
     keep = None if windows else k

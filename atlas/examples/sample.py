@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import NamedTuple
 from PIL import Image
 
 from atlas.errors import DatasetError
-from atlas.examples.sources import DigestOf, Item, UnreadableImageError, read_image
+from atlas.examples.decode import UnreadableImageError, decode
+from atlas.examples.sources import DigestOf, Item
 
 SCALES = tuple(Fraction(s) for s in ("1", "3/4", "3/5", "1/2", "2/5", "1/3", "1/4"))
 """Sides of the windows, as parts of the photograph's short side."""
@@ -140,6 +141,7 @@ class SampleSource:
     """
 
     spec = "sample"
+    windows = True
 
     def __init__(self) -> None:
         folders = {p: _package_folder(p) for p in dict.fromkeys(p.package for p in PHOTOGRAPHS)}
@@ -159,11 +161,16 @@ class SampleSource:
                 self._places.append((photo.name, box))
                 place = f"s{box[2] - box[0]}-y{box[1]}-x{box[0]}"
                 items.append(Item(f"{photo.name}/{place}", photo.label, photo.name, box))
-        self.items = tuple(items)
+        self.items: Sequence[Item] = tuple(items)
+        self._index = {item.id: index for index, item in enumerate(self.items)}
         self._decoded: dict[str, Image.Image] = {}
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def index_of(self, item_id: str) -> int:
+        """Where the window called ``PHOTOGRAPH/PLACE`` stands."""
+        return self._index[item_id]
 
     def load(self, index: int) -> Image.Image:
         """Window `index`, RGB, at its own size; its photograph is decoded once and kept.
@@ -174,7 +181,7 @@ class SampleSource:
         name, box = self._places[index]
         photo = self._decoded.get(name)
         if photo is None:  # two threads may both decode it: the same pixels, so no lock
-            photo = self._decoded[name] = read_image(self.files[name])
+            photo = self._decoded[name] = decode(self.files[name])
         if box[2] > photo.width or box[3] > photo.height:
             raise UnreadableImageError("the photograph has changed its size")
         return photo.crop(box)

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from atlas.errors import DatasetError
+from atlas.examples.decode import decode, measured
 from atlas.models.zoo import imagenet_words
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".gif", ".tif", ".tiff"})
-MAX_PIXELS = 64_000_000
-"""Larger images are skipped: a decompression bomb would take the machine's memory."""
-
-MAX_ASPECT = 50
-"""Narrower images are skipped: bringing their short side to size would make them enormous."""
 
 DigestOf = Callable[[Path], str]
-
-
-class UnreadableImageError(Exception):
-    """One image that cannot be used; the message says why. The pass goes on without it."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +34,23 @@ class Item:
     box: tuple[int, int, int, int] | None = None
 
 
+KNOWN = "folder:PATH, parquet:GLOB or sample"
+"""How datasets are written."""
+
+
 class Source(Protocol):
     """A dataset: images in a fixed order that can be read in any."""
 
     spec: str
-    items: tuple[Item, ...]
+    items: Sequence[Item]
+    windows: bool
+    """Whether items are windows of larger photographs, some of the same."""
 
     def __len__(self) -> int:
         """How many images there are, readable or not."""
+
+    def index_of(self, item_id: str) -> int:
+        """Where the image called `item_id` stands; KeyError where there is none."""
 
     def load(self, index: int) -> Image.Image:
         """Image `index`, upright, RGB, at its own size; `UnreadableImageError` if it cannot be."""
@@ -68,6 +68,8 @@ class Source(Protocol):
 class FolderSource:
     """``folder:PATH``: images in class folders (ImageFolder layout), or flat, in sorted order."""
 
+    windows = False
+
     def __init__(self, path: str | Path) -> None:
         self.root = Path(path)
         self.spec = f"folder:{path}"
@@ -84,7 +86,8 @@ class FolderSource:
         )
         if not self.files:
             raise DatasetError(f"dataset folder {self.root} holds no images")
-        self.items = tuple(self._item(p) for p in self.files)
+        self.items: Sequence[Item] = tuple(self._item(p) for p in self.files)
+        self._index = {item.id: index for index, item in enumerate(self.items)}
 
     def _item(self, path: Path) -> Item:
         inside = path.relative_to(self.root)
@@ -94,13 +97,17 @@ class FolderSource:
     def __len__(self) -> int:
         return len(self.files)
 
+    def index_of(self, item_id: str) -> int:
+        """Where a path inside the folder stands."""
+        return self._index[item_id]
+
     def load(self, index: int) -> Image.Image:
         """Image `index`, upright, RGB, at its own size.
 
         Raises:
             UnreadableImageError: corrupt, truncated, or larger than `MAX_PIXELS`.
         """
-        return read_image(self.files[index])
+        return decode(self.files[index])
 
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of image `index`, upright, in pixels, from its header alone.
@@ -109,12 +116,9 @@ class FolderSource:
             DatasetError: it can no longer be read.
         """
         try:
-            with Image.open(self.files[index]) as image:
-                width, height = image.size
-                turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+            return measured(self.files[index])
         except OSError as error:
             raise DatasetError(f"{self.files[index]} can no longer be read") from error
-        return (height, width) if turned else (width, height)
 
     def digest(self, index: int, digest_of: DigestOf) -> str:
         """The digest of the file."""
@@ -128,43 +132,6 @@ class FolderSource:
         return total.hexdigest()
 
 
-def read_image(path: Path) -> Image.Image:
-    """An image file as upright RGB; transparency lies on white.
-
-    Raises:
-        UnreadableImageError: it cannot be decoded whole, or is larger than `MAX_PIXELS`.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd metadata; the pixels decide
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise UnreadableImageError(
-                        f"{image.width} × {image.height} pixels is too large"
-                    )
-                if max(image.size) > MAX_ASPECT * min(image.size):
-                    raise UnreadableImageError(
-                        f"{image.width} × {image.height} pixels is too narrow"
-                    )
-                image.load()
-                upright = ImageOps.exif_transpose(image)
-    except UnidentifiedImageError as error:
-        raise UnreadableImageError("not an image") from error
-    except Image.DecompressionBombError as error:
-        raise UnreadableImageError("too large") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
-        raise UnreadableImageError(
-            str(error).splitlines()[0] if str(error) else "damaged"
-        ) from error
-    if "A" in upright.getbands() or "transparency" in upright.info:
-        upright = upright.convert("RGBA")
-        white = Image.new("RGBA", upright.size, "white")
-        return Image.alpha_composite(white, upright).convert("RGB")
-    if upright.mode.startswith("I"):  # 16-bit greys; Pillow would clip instead of scale
-        upright = upright.point(lambda v: v / 257).convert("L")
-    return upright.convert("RGB")
-
-
 def open_source(spec: str) -> Source:
     """The dataset a ``--dataset`` value names.
 
@@ -176,10 +143,10 @@ def open_source(spec: str) -> Source:
         from atlas.examples.sample import SampleSource
 
         return SampleSource()
-    if not colon or not rest:
-        raise DatasetError(f"dataset {spec!r} should be written folder:PATH, or sample")
-    if kind != "folder":
-        raise DatasetError(
-            f"unknown kind of dataset {kind!r} in {spec!r}; write folder:PATH, or sample"
-        )
+    if not colon or not rest or kind not in ("folder", "parquet"):
+        raise DatasetError(f"dataset {spec!r} should be written {KNOWN}")
+    if kind == "parquet":
+        from atlas.examples.parquet import ParquetSource
+
+        return ParquetSource(rest)
     return FolderSource(rest)
