@@ -177,7 +177,9 @@ def _resolve(data: dict[str, Any], folder: Path) -> None:
     dataset = data.get("dataset")
     if isinstance(dataset, dict) and isinstance(source := dataset.get("source"), str):
         kind, colon, rest = source.partition(":")
-        if kind in ("folder", "parquet") and colon and rest:
+        if (kind in ("folder", "parquet") and colon and rest) or (
+            kind == "hf" and rest.startswith(".")
+        ):
             dataset["source"] = f"{kind}:{folder / rest}"
 
 

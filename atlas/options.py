@@ -40,7 +40,7 @@ _OPTIONS = (
     click.option("--model", metavar="NAME", help="Network; atlas models lists them."),
     click.option("--weights", metavar="FILE", help="Its weights: safetensors or .pth."),
     click.option(
-        "--dataset", metavar="SOURCE", help="Photographs: folder:PATH, parquet:GLOB or sample."
+        "--dataset", metavar="SOURCE", help="folder:PATH, parquet:GLOB, hf:NAME or sample."
     ),
     click.option("--units", metavar="SPEC", help="E.g. mixed4c:447,mixed4a:0-15,mixed5b or all."),
     click.option("--preset", metavar="NAME", help="draft, standard or distill."),
@@ -92,9 +92,7 @@ def of_recipe(function: F) -> F:
 
 
 _MEASURED = (
-    click.option(
-        "--dataset", metavar="SOURCE", required=True, help="folder:PATH, parquet:GLOB or sample."
-    ),
+    click.option("--dataset", metavar="SOURCE", required=True, help="As of atlas build."),
     click.option("--out", metavar="FILE", type=click.Path(path_type=Path), required=True),
     click.option("-q", "--quiet", is_flag=True, help="Only errors and warnings."),
     click.option("-v", "--verbose", count=True, help="-vv shows tracebacks."),

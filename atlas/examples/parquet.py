@@ -17,12 +17,13 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from PIL import Image
 
 from atlas.errors import DatasetError
 from atlas.examples.decode import UnreadableImageError, decode, measured
+from atlas.examples.lazy import LazyItems
 from atlas.examples.sources import DigestOf, Item
 from atlas.models.zoo import imagenet_words
 
@@ -75,7 +76,7 @@ class ParquetSource:
         self._total = total
         self._tables: OrderedDict[int, Any] = OrderedDict()
         self._lock = threading.Lock()
-        self.items: Sequence[Item] = _Items(self)
+        self.items: Sequence[Item] = LazyItems(total, self.item)
 
     def __len__(self) -> int:
         return self._total
@@ -168,25 +169,6 @@ class ParquetSource:
             while len(self._tables) > _GROUPS_KEPT:
                 self._tables.popitem(last=False)
             return table
-
-
-class _Items(Sequence[Item]):
-    """The items of a source, made when they are asked for."""
-
-    def __init__(self, source: ParquetSource) -> None:
-        self._source = source
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    @overload
-    def __getitem__(self, index: int) -> Item: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Item]: ...
-    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
-        if isinstance(index, slice):
-            return [self._source.item(i) for i in range(*index.indices(len(self)))]
-        return self._source.item(index)
 
 
 def _columns(path: Path, names: Sequence[str]) -> tuple[str, str | None]:

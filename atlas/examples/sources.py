@@ -34,7 +34,7 @@ class Item:
     box: tuple[int, int, int, int] | None = None
 
 
-KNOWN = "folder:PATH, parquet:GLOB or sample"
+KNOWN = "folder:PATH, parquet:GLOB, hf:NAME[:CONFIG][:SPLIT] or sample"
 """How datasets are written."""
 
 
@@ -143,10 +143,14 @@ def open_source(spec: str) -> Source:
         from atlas.examples.sample import SampleSource
 
         return SampleSource()
-    if not colon or not rest or kind not in ("folder", "parquet"):
+    if not colon or not rest or kind not in ("folder", "parquet", "hf"):
         raise DatasetError(f"dataset {spec!r} should be written {KNOWN}")
     if kind == "parquet":
         from atlas.examples.parquet import ParquetSource
 
         return ParquetSource(rest)
+    if kind == "hf":
+        from atlas.examples.hub import HubSource
+
+        return HubSource(rest)
     return FolderSource(rest)

@@ -105,7 +105,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, pictures):
             open_source(f"parquet:{tmp_path}/{name}.parquet")
         assert "\n" not in str(caught.value)
     for spec in ("parquet:", "parquet", "csv:x"):
-        with pytest.raises(DatasetError, match="should be written folder:PATH, parquet:GLOB"):
+        with pytest.raises(DatasetError, match=r"should be written folder:PATH, parquet:GLOB"):
             open_source(spec)
     write(tmp_path / "mixed.parquet", [encoded(pictures[0]), b"broken", None])
     source = open_source(f"parquet:{tmp_path}/mixed.parquet")
