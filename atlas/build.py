@@ -12,9 +12,9 @@ from typing import Any
 from atlas.config import Config
 from atlas.engines import local
 from atlas.errors import AtlasError, OutputError
-from atlas.examples.collect import ExampleTable, collect
+from atlas.examples.collect import collect
 from atlas.examples.sources import open_source
-from atlas.examples.table import pack, unpack
+from atlas.examples.table import ExampleTable, pack, unpack
 from atlas.gather import StoreMedia, gather
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import load_model
@@ -125,7 +125,11 @@ class Project:
                 )
             for layer, table in found.tables.items():
                 arrays = pack(table)
-                facts = {"images": table.images, "skipped": found.skipped}
+                facts = {
+                    "images": table.images,
+                    "labels": table.labels,
+                    "skipped": found.skipped,
+                }
                 self.store.put_arrays(self.plan.examples[layer], arrays, facts)
             self.report.images = next(iter(found.tables.values())).images
         if layers and (skipped := self.skipped()):
@@ -143,7 +147,7 @@ class Project:
         facts, arrays = self.store.facts(key), self.store.read_arrays(key)
         if facts is None or arrays is None:
             return None
-        return unpack(arrays, int(str(facts["images"])))
+        return unpack(arrays, facts)
 
     def skipped(self) -> list[tuple[str, str]]:
         """Images the dataset pass had to leave out, with reasons."""

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 import atlas
 from atlas.config import Config
 from atlas.errors import DatasetError
-from atlas.examples.collect import ExampleTable
 from atlas.examples.crop import crop_box
 from atlas.examples.decode import UnreadableImageError
 from atlas.examples.receptive import ReceptiveField, theoretical
 from atlas.examples.sources import Source
+from atlas.examples.table import ExampleTable
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import ZOO
 from atlas.optvis.recipe import Recipe

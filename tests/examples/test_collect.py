@@ -122,7 +122,7 @@ def test_a_dataset_of_nothing_readable_is_an_error(toy, tmp_path):
     [
         ("sample-1000", "folder:PATH"),
         ("folder:", "folder:PATH"),
-        ("zip:x", "unknown kind of dataset 'zip'"),
+        ("zip:x", "dataset 'zip:x' should be written folder:PATH"),
         ("folder:/does/not/exist", "does not exist"),
     ],
 )
@@ -230,7 +230,9 @@ def test_view_is_torchvisions_resize_and_centre_crop(photos):
 
 def test_tables_survive_the_store(toy, photos):
     table = collect(toy, FolderSource(photos), ["edges"]).tables["edges"]
-    again = unpack(pack(table), table.images)
+    facts = {"images": table.images, "labels": list(table.labels)}
+    again = unpack(pack(table), facts)
+    assert again.labels == table.labels == ("owl", "tench", "zebra")
     np.testing.assert_array_equal(again.top_position, table.top_position)
     np.testing.assert_array_equal(again.stats["std"], table.stats["std"])
 

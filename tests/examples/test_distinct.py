@@ -34,6 +34,7 @@ class Windows:
     """Windows every 32 pixels of two made-up photographs."""
 
     spec = "windows"
+    windows = True
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(0)

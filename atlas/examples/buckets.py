@@ -1,0 +1,176 @@
+"""A histogram of every channel with a few images from each bucket, over a range not known before.
+
+A channel's buckets are [i·w, (i+1)·w) for whole i, w being a power of two: the smallest for which
+`BUCKETS` of them reach from the smallest to the largest value seen. When a value falls outside, w
+is doubled and neighbours become one. So the grid, the counts and the images kept depend on the set
+of images alone, and two parts can be merged on the coarser grid of both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from atlas.examples.ranking import NONE, Ranking, priority
+
+BUCKETS = 128
+FINEST = -40
+"""Smallest exponent of w: what a channel that never varies has."""
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Grid, counts and images of C channels.
+
+    `low`, `high` (C,) float64 are the smallest and largest value, `exponent` (C,) is log2 w,
+    `first` (C,) the i of the first bucket, `counts` (C, B) int64, `images` a ranking (k, C, B)
+    by priority, lowest first.
+    """
+
+    low: Tensor
+    high: Tensor
+    exponent: Tensor
+    first: Tensor
+    counts: Tensor
+    images: Ranking
+
+    @classmethod
+    def empty(cls, channels: int, k: int, device: torch.device | str = "cpu") -> Buckets:
+        """No values yet."""
+        return cls(
+            torch.full((channels,), torch.inf, dtype=torch.float64, device=device),
+            torch.full((channels,), -torch.inf, dtype=torch.float64, device=device),
+            torch.full((channels,), FINEST, dtype=torch.int64, device=device),
+            torch.zeros(channels, dtype=torch.int64, device=device),
+            torch.zeros(channels, BUCKETS, dtype=torch.int64, device=device),
+            Ranking.empty(k, (channels, BUCKETS), device),
+        )
+
+    def update(self, values: Tensor, images: Tensor, where: Tensor) -> Buckets:
+        """With the values (B, C) of more images (B,) and their flat map positions (B, C).
+
+        Counts and images are changed in place where the grid stays: this state is used up.
+        """
+        wide = values.double()
+        low = torch.minimum(self.low, wide.amin(0))
+        high = torch.maximum(self.high, wide.amax(0))
+        exponent = _exponent(low, high)
+        first = _first(low, exponent)
+        if bool(((exponent == self.exponent) & (first == self.first)).all()):
+            grown = replace(self, low=low, high=high)
+        else:
+            grown = self.onto(low, high)
+        place = _index(wide, grown.exponent) - grown.first
+        grown.counts.scatter_add_(1, place.T, torch.ones_like(place.T))
+        keys = -priority(images)
+        for row in range(len(images)):
+            _insert(grown.images, place[row], keys[row], images[row], values[row], where[row])
+        return grown
+
+    def merge(self, other: Buckets) -> Buckets:
+        """Both on one grid: counts added, of each bucket's images the lowest priorities."""
+        low, high = torch.minimum(self.low, other.low), torch.maximum(self.high, other.high)
+        one, two = self.onto(low, high), other.onto(low, high)
+        return replace(one, counts=one.counts + two.counts, images=one.images.merge(two.images))
+
+    def onto(self, low: Tensor, high: Tensor) -> Buckets:
+        """A copy on the grid that reaches from `low` to `high`, which must include its own."""
+        exponent = _exponent(low, high)
+        first = _first(low, exponent)
+        result = Buckets(
+            low,
+            high,
+            exponent,
+            first,
+            self.counts.clone(),
+            Ranking(*(getattr(self.images, n).clone() for n in ("key", "image", "value", "where"))),
+        )
+        moved = (exponent != self.exponent) | (first != self.first)
+        moved &= self.low.isfinite()
+        channels = moved.nonzero()[:, 0]
+        if len(channels):
+            self._move(result, channels)
+        return result
+
+    def _move(self, result: Buckets, channels: Tensor) -> None:
+        """Fill the buckets of some channels of `result`, whose grid is another."""
+        old = torch.arange(BUCKETS, device=channels.device) + self.first[channels, None]
+        coarser = (result.exponent - self.exponent)[channels, None]
+        place = (old >> coarser) - result.first[channels, None]
+        # Old buckets that lie outside the new grid are empty.
+        place = place.clamp(0, BUCKETS - 1)
+        counts = torch.zeros_like(self.counts[channels])
+        result.counts[channels] = counts.scatter_add_(1, place, self.counts[channels])
+        k = self.images.k
+        # Every image kept, (N, k · B), sorted by key and then by bucket: its rank in the bucket.
+        parts = [getattr(self.images, n)[:, channels].transpose(0, 1).flatten(1) for n in _FIELDS]
+        target = place[:, None, :].expand(-1, k, -1).flatten(1)
+        target = torch.where(parts[1] == NONE, BUCKETS, target)
+        order = parts[0].argsort(dim=1, descending=True, stable=True)
+        order = order.gather(1, target.gather(1, order).argsort(dim=1, stable=True))
+        target = target.gather(1, order)
+        column = torch.arange(target.shape[1], device=target.device).expand_as(target)
+        begins = torch.ones_like(target, dtype=torch.bool)
+        begins[:, 1:] = target[:, 1:] != target[:, :-1]
+        rank = column - torch.where(begins, column, 0).cummax(dim=1).values
+        kept = (rank < k) & (target < BUCKETS)
+        slot = torch.where(kept, rank * BUCKETS + target, k * BUCKETS)
+        fresh = Ranking.empty(k, (len(channels), BUCKETS), channels.device)
+        for name, part in zip(_FIELDS, parts, strict=True):
+            blank = getattr(fresh, name).transpose(0, 1).flatten(1)
+            room = torch.cat([blank, blank[:, :1]], dim=1)
+            room = room.scatter(1, slot, part.gather(1, order))[:, :-1]
+            getattr(result.images, name)[:, channels] = room.view(-1, k, BUCKETS).transpose(0, 1)
+
+
+_FIELDS = ("key", "image", "value", "where")
+
+
+def _first(low: Tensor, exponent: Tensor) -> Tensor:
+    return torch.where(low.isfinite(), _index(low, exponent), 0)
+
+
+def _index(values: Tensor, exponent: Tensor) -> Tensor:
+    """Which bucket (…, C) values fall into: exact, since w is a power of two."""
+    return torch.ldexp(values, -exponent).floor().to(torch.int64)
+
+
+def _exponent(low: Tensor, high: Tensor) -> Tensor:
+    """The smallest exponent whose buckets reach from `low` to `high`."""
+    seen = low.isfinite()
+    low, high = torch.where(seen, low, 0), torch.where(seen, high, 0)
+    exponent = torch.full_like(low, FINEST, dtype=torch.int64)
+    span = (high - low) / BUCKETS
+    guess = torch.where(span > 0, span.clamp(min=2.0**FINEST).log2().floor() - 1, FINEST)
+    exponent = torch.maximum(exponent, guess.to(torch.int64))
+    for _ in range(4):
+        short = _index(high, exponent) - _index(low, exponent) >= BUCKETS
+        exponent = exponent + short.to(torch.int64)
+    # Far from zero the finest buckets would have numbers beyond what a float holds exactly.
+    reach = torch.maximum(low.abs(), high.abs()).clamp(min=1e-300).log2().ceil().to(torch.int64)
+    return torch.maximum(exponent, reach - 50)
+
+
+def _insert(
+    ranking: Ranking, place: Tensor, key: Tensor, image: Tensor, value: Tensor, where: Tensor
+) -> None:
+    """Put one image into its bucket (C,) of every channel, in place, if its key is good enough."""
+    rows = torch.arange(len(place), device=place.device)
+    good = key > ranking.key[-1, rows, place]
+    rows, place = rows[good], place[good]
+    if not len(rows):
+        return
+    keys = ranking.key[:, rows, place]
+    rank = (keys >= key).sum(0)  # images of equal priority do not exist
+    for name, new in (("key", key), ("image", image), ("value", value), ("where", where)):
+        field = getattr(ranking, name)
+        column = field[:, rows, place]
+        moved = column.clone()
+        moved[1:] = column[:-1]
+        index = torch.arange(len(column), device=place.device)[:, None]
+        fresh = new[good] if new.ndim else new.expand(len(rows))
+        column = torch.where(index < rank, column, moved)
+        column = torch.where(index == rank, fresh.to(column.dtype), column)
+        field[:, rows, place] = column
