@@ -12,7 +12,7 @@ from typing import Any
 from atlas.config import Config
 from atlas.engines import local
 from atlas.errors import AtlasError, OutputError
-from atlas.examples.collect import collect
+from atlas.examples.collect import Collected
 from atlas.examples.sources import open_source
 from atlas.examples.table import ExampleTable, pack, unpack
 from atlas.gather import StoreMedia, gather
@@ -25,6 +25,7 @@ from atlas.progress import Progress
 from atlas.recipes import recipe_of
 from atlas.site import SiteOptions, SiteReport, build_site
 from atlas.store import Store, key_of
+from atlas.survey import Survey
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Project:
 
     def render(self, shard: tuple[int, int] = (1, 1), dry_run: bool = False) -> None:
         """Render what the store lacks of the plan's chunks."""
-        chunks, _ = self.plan.shard(*shard)
+        chunks = self.plan.shard(*shard)
         missing = missing_chunks(chunks, self.plan, self._is_done)
         wanted = sum(len(chunk.renders) for chunk in chunks)
         lacking = sum(not self._is_done(self._key(r)) for c in missing for r in c.renders)
@@ -109,34 +110,45 @@ class Project:
         """Collect the example tables the store lacks, in one pass over the dataset."""
         if self.source is None:
             return
-        _, layers = self.plan.shard(*shard)
+        layers = tuple(self.plan.examples)
         missing = [layer for layer in layers if self.table(layer) is None]
         self.report.tables, self.report.tables_reused = len(missing), len(layers) - len(missing)
         if missing and not dry_run:
-            with Progress("photographs", len(self.source), "images", self.quiet) as progress:
-                found = collect(
-                    self.network,
-                    self.source,
-                    missing,
-                    self.config.dataset.examples,
-                    self.plan.viewing,
-                    self.device,
-                    lambda done, _: progress.advance(done),
-                )
-            for layer, table in found.tables.items():
-                arrays = pack(table)
-                facts = {
-                    "images": table.images,
-                    "labels": table.labels,
-                    "skipped": found.skipped,
-                }
-                self.store.put_arrays(self.plan.examples[layer], arrays, facts)
-            self.report.images = next(iter(found.tables.values())).images
+            self._survey(missing if shard == (1, 1) else layers, shard)
         if layers and (skipped := self.skipped()):
             names = ", ".join(f"{name} ({reason})" for name, reason in skipped)
             self.report.warnings.append(
                 f"skipped {len(skipped)} unreadable of {len(self.source)} images: {names}"
             )
+
+    def _survey(self, layers: Sequence[str], shard: tuple[int, int]) -> None:
+        """Pass over the dataset, or over a shard's part of it, and keep the tables there are."""
+        assert self.source is not None
+        dataset = str(self.plan.examples[layers[0]]["dataset"])
+        survey = Survey(
+            self.network,
+            self.source,
+            dataset,
+            layers,
+            self.config.dataset.examples,
+            self.plan.viewing,
+            self.store,
+            self.device,
+        )
+        with Progress("photographs", survey.size(shard), "images", self.quiet) as progress:
+            if shard == (1, 1):
+                found: Collected | None = survey.whole(progress.advance)
+            else:
+                found = survey.part(shard, progress.advance)
+        self.report.tables = len(found.tables) if found else 0
+        for layer, table in (found.tables if found else {}).items():
+            facts = {
+                "images": table.images,
+                "labels": table.labels,
+                "skipped": found.skipped if found else (),
+            }
+            self.store.put_arrays(self.plan.examples[layer], pack(table), facts)
+            self.report.images = table.images
 
     def table(self, layer: str) -> ExampleTable | None:
         """The example table of a layer, if the store has it whole."""

@@ -41,9 +41,9 @@ class Plan:
     examples: Mapping[str, Mapping[str, object]]
     viewing: Viewing
 
-    def shard(self, index: int, count: int) -> tuple[tuple[Chunk, ...], tuple[str, ...]]:
-        """Chunks and example layers of shard `index` (1 to `count`)."""
-        return self.chunks[index - 1 :: count], tuple(self.examples)[index - 1 :: count]
+    def shard(self, index: int, count: int) -> tuple[Chunk, ...]:
+        """Chunks of shard `index` (1 to `count`)."""
+        return self.chunks[index - 1 :: count]
 
 
 def make_plan(

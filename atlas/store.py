@@ -155,6 +155,10 @@ class Store:
         except SafetensorError:
             return None
 
+    def partial(self, key: str) -> Path:
+        """Where unfinished work of this key is kept; the file may not exist."""
+        return self.folder / "partial" / f"{key}.safetensors"
+
     def remember(self, key: str, value: str) -> None:
         """Keep a small fact that only saves work (a file's digest, a sheet's)."""
         if self.recall(key) != value:
