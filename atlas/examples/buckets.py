@@ -45,7 +45,7 @@ class Buckets:
             torch.full((channels,), FINEST, dtype=torch.int64, device=device),
             torch.zeros(channels, dtype=torch.int64, device=device),
             torch.zeros(channels, BUCKETS, dtype=torch.int64, device=device),
-            Ranking.empty(k, (channels, BUCKETS), device),
+            _laid_out(Ranking.empty(k, (channels, BUCKETS), device)),
         )
 
     def update(self, values: Tensor, images: Tensor, where: Tensor) -> Buckets:
@@ -62,11 +62,14 @@ class Buckets:
             grown = replace(self, low=low, high=high)
         else:
             grown = self.onto(low, high)
+        if not grown.images.key.movedim(0, -1).is_contiguous():
+            grown = replace(grown, images=_laid_out(grown.images))
         place = _index(wide, grown.exponent) - grown.first
         grown.counts.scatter_add_(1, place.T, torch.ones_like(place.T))
         keys = -priority(images)
+        fields = _by_bucket(grown.images)
         for row in range(len(images)):
-            _insert(grown.images, place[row], keys[row], images[row], values[row], where[row])
+            _insert(fields, place[row], keys[row], images[row], values[row], where[row])
         return grown
 
     def merge(self, other: Buckets) -> Buckets:
@@ -89,10 +92,26 @@ class Buckets:
         )
         moved = (exponent != self.exponent) | (first != self.first)
         moved &= self.low.isfinite()
-        channels = moved.nonzero()[:, 0]
-        if len(channels):
-            self._move(result, channels)
+        coarser = moved & (exponent != self.exponent)
+        for change, channels in ((self._shift, moved & ~coarser), (self._move, coarser)):
+            if bool(channels.any()):
+                change(result, channels.nonzero()[:, 0])
         return result
+
+    def _shift(self, result: Buckets, channels: Tensor) -> None:
+        """Fill the buckets of some channels of `result`, which only begin elsewhere."""
+        begin = (result.first - self.first)[channels, None]
+        place = torch.arange(BUCKETS, device=channels.device) + begin
+        inside = (place >= 0) & (place < BUCKETS)
+        place = place.clamp(0, BUCKETS - 1)
+        result.counts[channels] = self.counts[channels].gather(1, place) * inside
+        fresh = Ranking.empty(1, (1, 1), channels.device)
+        every = place.expand(self.images.k, -1, -1)
+        for name in _FIELDS:
+            kept = getattr(self.images, name)[:, channels].gather(2, every)
+            getattr(result.images, name)[:, channels] = torch.where(
+                inside, kept, getattr(fresh, name)
+            )
 
     def _move(self, result: Buckets, channels: Tensor) -> None:
         """Fill the buckets of some channels of `result`, whose grid is another."""
@@ -153,24 +172,35 @@ def _exponent(low: Tensor, high: Tensor) -> Tensor:
     return torch.maximum(exponent, reach - 50)
 
 
+def _by_bucket(ranking: Ranking) -> dict[str, Tensor]:
+    """Fields of a ranking (k, C, B) as (C · B, k), sharing their memory."""
+    return {name: getattr(ranking, name).movedim(0, -1).view(-1, ranking.k) for name in _FIELDS}
+
+
+def _laid_out(ranking: Ranking) -> Ranking:
+    """The same ranking (k, C, B), with the places of a bucket beside each other in memory."""
+    return Ranking(
+        *(getattr(ranking, name).movedim(0, -1).contiguous().movedim(-1, 0) for name in _FIELDS)
+    )
+
+
 def _insert(
-    ranking: Ranking, place: Tensor, key: Tensor, image: Tensor, value: Tensor, where: Tensor
+    fields: dict[str, Tensor], place: Tensor, key: Tensor, image: Tensor, value: Tensor, at: Tensor
 ) -> None:
     """Put one image into its bucket (C,) of every channel, in place, if its key is good enough."""
-    rows = torch.arange(len(place), device=place.device)
-    good = key > ranking.key[-1, rows, place]
-    rows, place = rows[good], place[good]
+    rows = torch.arange(len(place), device=place.device) * BUCKETS + place
+    good = key > fields["key"][rows, -1]
+    rows = rows[good]
     if not len(rows):
         return
-    keys = ranking.key[:, rows, place]
-    rank = (keys >= key).sum(0)  # images of equal priority do not exist
-    for name, new in (("key", key), ("image", image), ("value", value), ("where", where)):
-        field = getattr(ranking, name)
-        column = field[:, rows, place]
-        moved = column.clone()
-        moved[1:] = column[:-1]
-        index = torch.arange(len(column), device=place.device)[:, None]
-        fresh = new[good] if new.ndim else new.expand(len(rows))
-        column = torch.where(index < rank, column, moved)
-        column = torch.where(index == rank, fresh.to(column.dtype), column)
-        field[:, rows, place] = column
+    keys = fields["key"].index_select(0, rows)
+    rank = (keys >= key).sum(1, keepdim=True)  # images of equal priority do not exist
+    index = torch.arange(keys.shape[1], device=place.device)
+    # Places before the image's own stay, those behind it move up by one.
+    source = index - (index > rank).to(torch.int64)
+    here = index == rank
+    for name, new in (("key", key), ("image", image), ("value", value), ("where", at)):
+        field = fields[name]
+        column = field.index_select(0, rows).gather(1, source)
+        fresh = new[good, None] if new.ndim else new
+        field.index_copy_(0, rows, torch.where(here, fresh.to(column.dtype), column))

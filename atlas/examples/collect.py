@@ -110,6 +110,7 @@ def passing(
     """Go on with a pass from `state`, which is used up; yields the state after each chunk."""
     columns = columns_of(network, layers)
     todo = [chunk for chunk in chunks(source, part) if chunk.start not in state.seen]
+    scratch: dict[str, Tensor] = {}
     looks: list[Look] = []
     labels: list[str] = []
     maps: Mapping[str, tuple[int, int]] = {}
@@ -120,7 +121,7 @@ def passing(
             images = torch.tensor(batch.numbers, device=device)
             labels += [source.items[number].label for number in batch.numbers]
             with torch.inference_mode():
-                look, maps = _look(network, x, images, columns)
+                look, maps = _look(network, x, images, columns, scratch)
             looks.append(look)
         if looks and (batch.last or len(looks) == TOGETHER):
             with torch.inference_mode():
@@ -132,9 +133,17 @@ def passing(
 
 
 def _look(
-    network: Network, x: Tensor, images: Tensor, columns: Columns
+    network: Network,
+    x: Tensor,
+    images: Tensor,
+    columns: Columns,
+    scratch: dict[str, Tensor],
 ) -> tuple[Look, Mapping[str, tuple[int, int]]]:
-    """What a batch shows in every channel, and the size of each layer's map."""
+    """What a batch shows in every channel, and the size of each layer's map.
+
+    `scratch` holds room for rectified maps from batch to batch: making it anew takes longer than
+    filling it.
+    """
     wide = (len(x), columns.total)
     high, low, score, negative = (torch.empty(wide, device=x.device) for _ in range(4))
     high_at, low_at = (torch.empty(wide, dtype=torch.int32, device=x.device) for _ in range(2))
@@ -151,7 +160,10 @@ def _look(
         by_image = flat.sum(2)
         sums[0, at] = by_image.sum(0, dtype=torch.float64)
         sums[1, at] = torch.linalg.vector_norm(flat, dim=2).double().square().sum(0)
-        positive = flat.clamp(min=0).sum(2)
+        rectified = scratch.setdefault(name, torch.empty_like(flat))
+        if len(rectified) != len(flat):
+            rectified = torch.empty_like(flat)
+        positive = torch.clamp(flat, min=0, out=rectified).sum(2)
         score[:, at] = positive / flat.shape[2]
         negative[:, at] = (positive - by_image) / flat.shape[2]  # ReLU(−a) = ReLU(a) − a
     return Look(images, high, high_at, low, low_at, score, negative, sums), maps
