@@ -7,7 +7,6 @@ come one after the other; going back starts the stream again and skips.
 from __future__ import annotations
 
 import hashlib
-import io
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -15,11 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from atlas.errors import DatasetError
-from atlas.examples.decode import UnreadableImageError, decode, measured
-from atlas.examples.lazy import LazyItems
+from atlas.examples.decode import UnreadableImageError
+from atlas.examples.encoded import EncodedSource, LazyItems
 from atlas.examples.parquet import IMAGE_COLUMNS, LABEL_COLUMNS
 from atlas.examples.sources import DigestOf, Item
 from atlas.models.zoo import imagenet_words
@@ -28,7 +25,7 @@ _KEPT = 256
 """Rows held, encoded: the workers of a pass are never further apart."""
 
 
-class HubSource:
+class HubSource(EncodedSource):
     """Images of one split, in the order of its rows."""
 
     windows = False
@@ -75,25 +72,6 @@ class HubSource:
         """Where ``SPLIT#ROW`` stands."""
         return int(item_id.rpartition("#")[2])
 
-    def load(self, index: int) -> Image.Image:
-        """Image `index`, upright, RGB, at its own size.
-
-        Raises:
-            UnreadableImageError: it cannot be decoded, or is too large.
-        """
-        return decode(io.BytesIO(self._bytes(index)))
-
-    def size(self, index: int) -> tuple[int, int]:
-        """Width and height of image `index`, upright, in pixels.
-
-        Raises:
-            DatasetError: it can no longer be read.
-        """
-        try:
-            return measured(io.BytesIO(self._bytes(index)))
-        except (OSError, UnreadableImageError) as error:
-            raise DatasetError(f"{self.spec} row {index} can no longer be read") from error
-
     def digest(self, index: int, digest_of: DigestOf) -> str:
         """The fingerprint and the row."""
         return f"{self.fingerprint(digest_of)}#{index}"
@@ -117,7 +95,8 @@ class HubSource:
         name = "" if label is None else str(label)
         return Item(f"{self._split}#{index}", imagenet_words().get(name, name))
 
-    def _bytes(self, index: int) -> bytes:
+    def encoded(self, index: int) -> bytes:
+        """The bytes of image `index`; `UnreadableImageError` where there are none."""
         value = self._row(index)[str(self._image)]
         if isinstance(value, bytes):
             return value

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import io
 import json
 import os
 import threading
@@ -19,11 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from atlas.errors import DatasetError
-from atlas.examples.decode import UnreadableImageError, decode, measured
-from atlas.examples.lazy import LazyItems
+from atlas.examples.decode import UnreadableImageError
+from atlas.examples.encoded import EncodedSource, LazyItems
 from atlas.examples.sources import DigestOf, Item
 from atlas.models.zoo import imagenet_words
 
@@ -34,7 +31,7 @@ _GROUPS_KEPT = 4
 """Row groups held decoded at a time: workers of a pass are never further apart."""
 
 
-class ParquetSource:
+class ParquetSource(EncodedSource):
     """Images of parquet files in sorted order of the files, then of their rows."""
 
     windows = False
@@ -86,25 +83,6 @@ class ParquetSource:
         name, _, row = item_id.rpartition("#")
         return self._file_starts[self._names[name]] + int(row)
 
-    def load(self, index: int) -> Image.Image:
-        """Image `index`, upright, RGB, at its own size.
-
-        Raises:
-            UnreadableImageError: it cannot be decoded, or is too large.
-        """
-        return decode(io.BytesIO(self._bytes(index)))
-
-    def size(self, index: int) -> tuple[int, int]:
-        """Width and height of image `index`, upright, in pixels.
-
-        Raises:
-            DatasetError: it can no longer be read.
-        """
-        try:
-            return measured(io.BytesIO(self._bytes(index)))
-        except (OSError, UnreadableImageError) as error:
-            raise DatasetError(f"{self.items[index].id} can no longer be read") from error
-
     def digest(self, index: int, digest_of: DigestOf) -> str:
         """The digest of the file and the row."""
         number, row = self._place(index)
@@ -139,7 +117,8 @@ class ParquetSource:
         group = bisect_right(self._starts, index) - 1
         return self._table(group)[column][index - self._starts[group]].as_py()
 
-    def _bytes(self, index: int) -> bytes:
+    def encoded(self, index: int) -> bytes:
+        """The bytes of image `index`; `UnreadableImageError` where there are none."""
         number, _ = self._place(index)
         value = self._value(index, self._columns[number][0])
         if isinstance(value, dict):
