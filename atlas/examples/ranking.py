@@ -52,6 +52,10 @@ class Ranking:
             torch.cat([getattr(self, name), getattr(other, name)])
             for name in ("key", "image", "value", "where")
         )
+        if self._before(other):
+            # In the order of the dataset, and so are equals after a stable sort.
+            order = key.argsort(dim=0, descending=True, stable=True)[:k]
+            return Ranking(*(part.gather(0, order) for part in (key, image, value, where)))
         # Two stable sorts: by image, then by key; equals stay in the order of the dataset.
         order = image.argsort(dim=0, stable=True)
         again = key.gather(0, order).argsort(dim=0, descending=True, stable=True)
@@ -69,6 +73,14 @@ class Ranking:
             value.gather(0, order).masked_fill(twice, torch.nan),
             where.gather(0, order).masked_fill(twice, 0),
         )
+
+    def _before(self, other: Ranking) -> bool:
+        """Whether all images here come before all of `other`, which has them in order."""
+        if not (self.image.numel() and other.image.numel()):
+            return False
+        last = torch.where(self.image == NONE, -1, self.image).max()
+        ordered = (other.image[1:] > other.image[:-1]).all()
+        return bool((other.image.min() > last) & ordered)
 
 
 def priority(images: Tensor) -> Tensor:
