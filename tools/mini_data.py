@@ -18,7 +18,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from atlas.errors import DatasetError
-from atlas.examples.sources import FolderSource, UnreadableImageError, open_source
+from atlas.examples.decode import UnreadableImageError
+from atlas.examples.sources import FolderSource, open_source
 from atlas.models.zoo import imagenet_words
 
 PIXELS = 64
