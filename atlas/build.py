@@ -80,16 +80,22 @@ class Project:
         self.report.rendered = lacking
         if not dry_run and missing:
             self._render_chunks(missing, lacking)
-        self.report.failed = [
+        silent = self._marked(chunks, "started")
+        overflowed = [name for name in self._marked(chunks, "finite") if name not in silent]
+        self.report.failed = silent + overflowed
+        for what, names in (("never found a gradient", silent), ("overflowed", overflowed)):
+            if names:
+                more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+                self.report.warnings.append(f"{what}: {', '.join(names[:5])}{more}")
+
+    def _marked(self, chunks: Sequence[Chunk], fact: str) -> list[str]:
+        """Finished renders of which `fact` is false, in words."""
+        return [
             f"{render.unit} {render.kind} {render.number}"
             for chunk in chunks
             for render in chunk.renders
-            if (self.store.facts(self._key(render)) or {}).get("started") is False
+            if (self.store.facts(self._key(render)) or {}).get(fact) is False
         ]
-        if self.report.failed:
-            some = ", ".join(self.report.failed[:5])
-            more = f" and {len(self.report.failed) - 5} more" if len(self.report.failed) > 5 else ""
-            self.report.warnings.append(f"never found a gradient: {some}{more}")
 
     def _render_chunks(self, chunks: Sequence[Chunk], lacking: int) -> None:
         done = 0

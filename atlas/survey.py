@@ -85,8 +85,10 @@ class Survey:
     def merged(self, count: int | None = None) -> State | None:
         """All parts as one, if the store has them: of `count`, or of any number."""
         for n in range(2, MOST_PARTS + 1) if count is None else (count,):
+            if self._store.facts(key_of(self._recipe((1, n)))) is None:
+                continue
             keys = [key_of(self._recipe((i, n))) for i in range(1, n + 1)]
-            if self._store.facts(keys[0]) is None or not all(map(self._store.facts, keys)):
+            if not all(map(self._store.facts, keys)):
                 continue
             found = [unpack_state(self._store.read(key) or b"", self._device) for key in keys]
             parts = [state for state in found if state is not None]

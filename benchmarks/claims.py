@@ -78,6 +78,30 @@ class Claims:
         if not holds:
             self.failed.append(claim)
 
+    def recipe(self) -> None:
+        """The default beside the article's own recipe, a unit of each layer."""
+        print(
+            "recipe: default against the article's: activation, robust; saturated, high-frequency"
+        )
+        names = [layer.name for layer in self.model.layers]
+        units = self.units(len(names), *names)
+        ours = self.render(units)
+        article = self.render(units, regularize=["transforms"], settle=0.0)
+        rows = []
+        for unit, one, other in zip(units, ours, article, strict=True):
+            a, b = one.achieved, other.achieved
+            row = [one.activation / other.activation, a.robust / b.robust]
+            row += [b.saturation, a.saturation, b.high_frequency, a.high_frequency]
+            rows.append(row)
+            print(f"  {unit:14} {_recipe_line(row)}", flush=True)
+        print(f"  {'median':14} {_recipe_line(list(np.median(rows, axis=0)))}")
+        self.keep("recipe", [list(ours), list(article)])
+        median = np.median(rows, axis=0)
+        self.judge(
+            "the default reaches as much as the article's recipe, with less saturation and noise",
+            bool(median[0] >= 1 and median[3] <= median[2] and median[5] < median[4]),
+        )
+
     def regularization(self) -> None:
         """From none, in pixels, to strong: power at high frequencies and robust activation."""
         print("regularization: high-frequency share, robust activation / activation (medians)")
@@ -206,6 +230,13 @@ class Claims:
         return float(torch.nn.functional.cosine_similarity(taps[0], taps[1], dim=0))
 
 
+def _recipe_line(row: list[float]) -> str:
+    ratio, robust, *shares = row
+    return f"{ratio:5.2f} {robust:5.2f}   {shares[0]:.1%} → {shares[1]:.1%}   " + (
+        f"{shares[2]:.1%} → {shares[3]:.1%}"
+    )
+
+
 def apart(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     """Root mean square difference."""
     return float(np.sqrt(((one.astype(float) - other) ** 2).mean()))
@@ -222,10 +253,8 @@ def main() -> None:
     parser.add_argument("--only", help="comma list of claims")
     options = parser.parse_args()
     claims = Claims(atlas.load_model(options.model, options.weights), options)
-    parts: dict[str, Callable[[], None]] = {
-        name: getattr(claims, name)
-        for name in ("regularization", "decorrelation", "diversity", "negatives", "interpolation")
-    }
+    names = ("recipe", "regularization", "decorrelation", "diversity", "negatives", "interpolation")
+    parts: dict[str, Callable[[], None]] = {name: getattr(claims, name) for name in names}
     chosen = options.only.split(",") if options.only else list(parts)
     for name in chosen:
         parts[name]()

@@ -44,11 +44,11 @@ class Alignment:
     objective: like the diversity term it has a weight without units.
     """
 
-    def __init__(self, sequences: Sequence[Sequenced], weight: float, device: object) -> None:
+    def __init__(
+        self, sequences: Sequence[Sequenced], weight: float, device: torch.device | str
+    ) -> None:
         self._weight = weight
-        self._sequences = [
-            (one.layer, torch.tensor(one.rows, device=str(device))) for one in sequences
-        ]
+        self._sequences = [(one.layer, torch.tensor(one.rows, device=device)) for one in sequences]
 
     def __call__(self, taps: Mapping[str, Tensor], objective: Tensor) -> Tensor:
         """What to subtract from the batch's summed objective."""
@@ -56,7 +56,7 @@ class Alignment:
         for layer, rows in self._sequences:
             frames = taps[layer][rows]
             energy = frames.detach().square().mean().clamp(min=1e-12)
-            size = objective.detach()[rows].clamp(min=0)[:, None, None, None]
+            size = objective.detach()[rows].abs()[:, None, None, None]
             # The value of `frames`, with its gradient scaled per frame.
             held = frames * size + (frames * (1 - size)).detach()
             total = total + self._weight / energy * alignment(held)

@@ -106,10 +106,11 @@ class Diversity:
         self._taken += 1
         total = now.new_zeros(())
         for layer, rows, references in self._groups:
-            reference = self._mean[references][:, None].clamp(min=1e-12)
-            share = self._mean[rows] / reference
+            reference = self._mean[references][:, None]
+            # A log-probability or a distance is never above zero: there is no share of it.
+            share = torch.where(reference > 0, self._mean[rows] / reference, FULL_AT)
             strength = ((share - self._floor) / (FULL_AT - self._floor)).clamp(0, 1)
-            scale = self._weight * release * strength * now[rows].clamp(min=0)
+            scale = self._weight * release * strength * now[rows].abs()
             scale = scale[:, :, None, None, None]
             images = taps[layer][rows]
             # The value of `images`, with its gradient scaled per image.

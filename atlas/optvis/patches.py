@@ -52,9 +52,9 @@ class PatchPrior:
     Patches overlap by half. The nearest is looked up without gradient; the distance to it has one.
     """
 
-    def __init__(self, base: PatchBase, device: object = "cpu") -> None:
+    def __init__(self, base: PatchBase, device: torch.device | str = "cpu") -> None:
         flat = torch.from_numpy(base.patches).permute(0, 3, 1, 2).flatten(1)
-        self._base = flat.to(str(device)).float().div_(255)
+        self._base = flat.to(device).float().div_(255)
         self._norms = self._base.square().sum(1)
         self._side = base.side
 

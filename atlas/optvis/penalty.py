@@ -5,8 +5,7 @@
     l1       mean of |x − 0.5|
     l2       mean of (x − 0.5)²
     contrast mean of max(|logit x| − 2, 0)²: values above 0.88 or below 0.12 cost, which keeps
-             an image from clipping (ours; it costs a linear first layer a tenth of its score and
-             the others nothing, see benchmarks/results)
+             an image from clipping (ours; what it costs and gains: benchmarks/claims.py)
     patches  mean squared distance of every patch to the nearest of a base (Wei et al. 2015)
 
 They are weighed against the image's own objective, as the diversity term is: the gradient is that
@@ -54,7 +53,7 @@ _PENALTIES = {"tv": total_variation, "l1": l1, "l2": l2, "contrast": contrast}
 class Penalties:
     """The weighted sum of a recipe's penalties."""
 
-    def __init__(self, recipe: Recipe, device: object = "cpu") -> None:
+    def __init__(self, recipe: Recipe, device: torch.device | str = "cpu") -> None:
         self._parts = [
             (r.strength, _PENALTIES[r.name]) for r in recipe.regularizers if r.name in _PENALTIES
         ]

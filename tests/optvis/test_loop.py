@@ -239,10 +239,17 @@ def test_the_weight_of_diversity_drives_images_apart(toy):
     assert means[0] < means[1] < means[2]
 
 
-@pytest.mark.parametrize("text", ["class:tabby", "edges:1 + things:3", "dir:things:random:3^2"])
+@pytest.mark.parametrize(
+    "text", ["class:tabby", "edges:1 + things:3", "dir:things:random:3^2", "lse:owl"]
+)
 def test_diversity_goes_with_any_objective(toy, text):
-    results = optimize(toy, diverse(parse_objective(text, toy), 3), recipe())
-    assert all(r.started for r in results)
+    """Also with one that is never above zero, as a log-probability."""
+    aims = diverse(parse_objective(text, toy), 3)
+    apart = [
+        np.mean([r.achieved.diversity for r in optimize(toy, aims, recipe(diversity=weight))])
+        for weight in (0.0, 3.0)
+    ]
+    assert apart[1] > 1.2 * apart[0]
 
 
 def test_neighbouring_frames_are_nearer_than_the_ends(toy):
