@@ -15,6 +15,7 @@ from atlas.errors import AtlasError, OutputError
 from atlas.examples.collect import Collected
 from atlas.examples.sources import open_source
 from atlas.examples.table import ExampleTable, pack, unpack
+from atlas.fields import PHOTOGRAPHS, Fields
 from atlas.gather import StoreMedia, gather
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import load_model
@@ -24,6 +25,7 @@ from atlas.plan import Chunk, Plan, make_plan, missing_chunks
 from atlas.progress import Progress
 from atlas.recipes import recipe_of
 from atlas.site import SiteOptions, SiteReport, build_site
+from atlas.site.text import clean
 from atlas.store import Store, key_of
 from atlas.survey import Survey
 
@@ -52,7 +54,8 @@ class Project:
         self._start = time.monotonic()
         self.device = pick_device(config.render.device)
         self.network: GoogLeNet = load_model(config.model.name, config.model.weights)
-        self.source = open_source(config.dataset.source) if config.dataset.source else None
+        dataset = config.dataset
+        self.source = open_source(dataset.source, dataset.limit) if dataset.source else None
         # Specs, sizes and steps are checked before any folder is made.
         recipe = recipe_of(config.render)
         make_plan(config, recipe, self.network, None, self.device)
@@ -63,6 +66,16 @@ class Project:
                 fingerprint = self.source.fingerprint(self.store.file_digest)
         self.plan: Plan = make_plan(config, recipe, self.network, fingerprint, self.device)
         self.network.to(self.device)
+        self.fields: Fields | None = None
+        if self.source is not None and fingerprint is not None:
+            self.fields = Fields(
+                self.network,
+                self.source,
+                fingerprint,
+                self.plan.viewing,
+                self.store,
+                self.device,
+            )
 
     def finish(self) -> Report:
         """Close the store and return what was done."""
@@ -122,7 +135,7 @@ class Project:
         if missing and not dry_run:
             self._survey(missing if shard == (1, 1) else layers, shard)
         if layers and (skipped := self.skipped()):
-            names = ", ".join(f"{name} ({reason})" for name, reason in skipped)
+            names = ", ".join(f"{clean(name, 300)} ({reason})" for name, reason in skipped)
             self.report.warnings.append(
                 f"skipped {len(skipped)} unreadable of {len(self.source)} images: {names}"
             )
@@ -130,12 +143,15 @@ class Project:
     def _survey(self, layers: Sequence[str], shard: tuple[int, int]) -> None:
         """Pass over the dataset, or over a shard's part of it, and keep the tables there are."""
         assert self.source is not None
+        assert self.fields is not None
+        with Progress("receptive fields", PHOTOGRAPHS, "images", self.quiet) as progress:
+            self.fields.measure(layers, progress.advance)
         dataset = str(self.plan.examples[layers[0]]["dataset"])
         survey = Survey(
             self.network,
             self.source,
             dataset,
-            layers,
+            {layer: self.fields.of(layer) for layer in layers},
             self.config.dataset.examples,
             self.plan.viewing,
             self.store,
@@ -188,6 +204,7 @@ class Project:
             self.network,
             self.source,
             tables,
+            self.fields,
             [name for name, _ in self.skipped()],
         )
         lacking_tables = [layer for layer in self.plan.examples if layer not in tables]

@@ -69,10 +69,12 @@ RECIPE_KEYS = (
 
 
 class DatasetSection(_Section):
-    """``[dataset]``: where photographs come from and how many are kept a side."""
+    """``[dataset]``: where photographs come from, how many are kept a side, and of how many images,
+    evenly spaced over the dataset (all, where `limit` is None)."""
 
     source: str | None = None
-    examples: Annotated[int, Field(ge=1, le=100)] = 10
+    examples: Annotated[int, Field(ge=1, le=100)] = 25
+    limit: Annotated[int, Field(ge=1)] | None = None
 
 
 class SiteSection(_Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 import atlas
 from atlas.config import Config
 from atlas.errors import DatasetError
-from atlas.examples.crop import crop_box
 from atlas.examples.decode import UnreadableImageError
-from atlas.examples.receptive import ReceptiveField, theoretical
 from atlas.examples.sources import Source
 from atlas.examples.table import ExampleTable
+from atlas.fields import Fields
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import ZOO
 from atlas.optvis.recipe import Recipe
 from atlas.optvis.subject import Render, renders_of
+from atlas.photographs import Crops, Photographs, photographs_of
 from atlas.plan import Plan
 from atlas.recipes import options_of
 from atlas.site.catalogue import (
     Catalogue,
     ChannelRecord,
+    CropRecord,
     DatasetRecord,
-    ExampleRecord,
     ModelRecord,
     RenderRecord,
 )
@@ -42,14 +42,14 @@ def gather(
     network: GoogLeNet,
     source: Source | None,
     tables: Mapping[str, ExampleTable],
+    fields: Fields | None,
     skipped: Sequence[str] = (),
 ) -> tuple[Catalogue, int]:
     """The catalogue of what the store holds of a plan, and how many renders it lacks."""
     missing = 0
     channels = []
     layers = {layer.name: layer for layer in network.layers}
-    fields = {name: theoretical(network.path(name)) for name in tables}
-    frames = _Frames(plan, source) if source is not None else None
+    seen = _photographs(plan, source, tables, fields)
     for unit in plan.units:
         renders: list[RenderRecord] = []
         table = tables.get(unit.layer)
@@ -61,12 +61,11 @@ def gather(
                 missing += 1
                 continue
             renders.append(_record(render, key, facts, plan.recipe, stats))
-        examples: tuple[ExampleRecord, ...] = ()
-        if table is not None and frames is not None:
-            examples = tuple(_examples(unit, table, fields[unit.layer], frames))
         branch = layers[unit.layer].branch_of(unit.index).name
-        record = ChannelRecord(unit.layer, unit.index, branch, tuple(renders), examples, stats)
-        channels.append(record)
+        found = vars(seen[unit]) if unit in seen else {}
+        channels.append(
+            ChannelRecord(unit.layer, unit.index, branch, tuple(renders), stats=stats, **found)
+        )
     dataset = None
     if source is not None and tables:
         images = next(iter(tables.values())).images
@@ -92,6 +91,24 @@ def gather(
         channels,
     )
     return catalogue, missing
+
+
+def _photographs(
+    plan: Plan,
+    source: Source | None,
+    tables: Mapping[str, ExampleTable],
+    fields: Fields | None,
+) -> dict[Unit, Photographs]:
+    """What photographs tell of the plan's channels, for the layers that have a table."""
+    if source is None or fields is None:
+        return {}
+    crops = Crops(source, plan.viewing)
+    found = {}
+    for layer, table in tables.items():
+        channels = [unit.index for unit in plan.units if unit.layer == layer]
+        for index, one in photographs_of(table, channels, fields.of(layer), crops).items():
+            found[Unit(layer, index)] = one
+    return found
 
 
 def _stats(table: ExampleTable, index: int) -> dict[str, float]:
@@ -143,45 +160,6 @@ _BEST = {
 """Which statistic of the photographs a render's score is held against."""
 
 
-class _Frames:
-    """Sizes of source images, read once each, for turning positions into crops."""
-
-    def __init__(self, plan: Plan, source: Source) -> None:
-        self._viewing, self.source = plan.viewing, source
-        self._sizes: dict[int, tuple[int, int]] = {}
-
-    def box(
-        self, image: int, field: ReceptiveField, position: tuple[int, int]
-    ) -> tuple[int, int, int, int]:
-        if image not in self._sizes:
-            self._sizes[image] = self.source.size(image)
-        return crop_box(field, position, self._sizes[image], self._viewing)
-
-
-def _examples(
-    unit: Unit, table: ExampleTable, field: ReceptiveField, frames: _Frames
-) -> Iterator[ExampleRecord]:
-    sides = (
-        ("positive", table.top_image, table.top_value, table.top_position),
-        ("negative", table.bottom_image, table.bottom_value, table.bottom_position),
-    )
-    for side, images, values, positions in sides:
-        for rank, image in enumerate(images[unit.index].tolist()):
-            if image < 0:
-                break
-            item = frames.source.items[image]
-            y, x = positions[unit.index, rank].tolist()
-            yield ExampleRecord(
-                "positive" if side == "positive" else "negative",
-                rank,
-                item.id,
-                item.label,
-                float(values[unit.index, rank]),
-                (y, x),
-                frames.box(image, field, (y, x)),
-            )
-
-
 class StoreMedia:
     """Pictures for the site: masters from the store, crops from the dataset."""
 
@@ -196,7 +174,7 @@ class StoreMedia:
         """The digest of its file."""
         return self._store.digest(record.recipe_sha256)
 
-    def crop(self, record: ExampleRecord) -> NDArray[np.uint8]:
+    def crop(self, record: CropRecord) -> NDArray[np.uint8]:
         """The square crop of an example out of its photograph."""
         if self._source is None:
             raise DatasetError("examples need their dataset")
@@ -206,7 +184,7 @@ class StoreMedia:
             raise DatasetError(f"{record.source} can no longer be read: {error}") from error
         return np.asarray(image.crop(record.crop))
 
-    def crop_digest(self, record: ExampleRecord) -> str:
+    def crop_digest(self, record: CropRecord) -> str:
         """A digest of the image's bytes and the crop's place."""
         if self._source is None:
             raise DatasetError("examples need their dataset")

@@ -42,6 +42,7 @@ _OPTIONS = (
     click.option(
         "--dataset", metavar="SOURCE", help="folder:PATH, parquet:GLOB, hf:NAME or sample."
     ),
+    click.option("--limit", type=int, metavar="N", help="Of the dataset only N images, spaced."),
     click.option("--units", metavar="SPEC", help="E.g. mixed4c:447,mixed4a:0-15,mixed5b or all."),
     click.option("--preset", metavar="NAME", help="draft, standard or distill."),
     click.option("--size", type=int, metavar="N", help="Side of the renders in pixels."),
@@ -120,6 +121,7 @@ def config_of(options: dict[str, Any]) -> Config:
             "model.name": options["model"],
             "model.weights": options["weights"],
             "dataset.source": options["dataset"],
+            "dataset.limit": options["limit"],
             "render.preset": options["preset"],
             "render.size": options["size"],
             "render.steps": options["steps"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from atlas import fields
 from atlas.config import Config
 from atlas.examples import collect
 from atlas.examples.view import Viewing
@@ -74,6 +75,7 @@ def make_plan(
                 "layer": layer,
                 "examples": config.dataset.examples,
                 "viewing": [viewing.short_side, viewing.crop],
+                "fields": fields.VERSION,
             }
     return Plan(
         units,

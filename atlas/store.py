@@ -173,7 +173,8 @@ class Store:
     def file_digest(self, path: Path) -> str:
         """sha256 of a file, remembered for as long as its size and times stay the same."""
         stat = path.stat()
-        key = f"file:{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
+        place = str(path.resolve()).encode("utf-8", "backslashreplace").decode()
+        key = f"file:{place}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
         digest = self.recall(key)
         if digest is None:
             with path.open("rb") as file:

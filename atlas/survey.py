@@ -8,7 +8,7 @@ and keeps the state it ends with; whoever finds the states of all parts merges t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from atlas.examples.checkpoint import pack_state, unpack_state
 from atlas.examples.collect import (
@@ -20,9 +20,11 @@ from atlas.examples.collect import (
     passing,
     places,
 )
+from atlas.examples.receptive import ReceptiveField
 from atlas.examples.sources import Source
 from atlas.examples.state import State
 from atlas.examples.view import Viewing
+from atlas.examples.workers import workers_for
 from atlas.models.network import Network
 from atlas.store import Store, key_of, write_atomically
 
@@ -38,6 +40,7 @@ class Survey:
     Args:
         network: on `device`.
         dataset: the source's fingerprint.
+        fields: of the layers to follow, by name, the field that crops are cut by.
         k: examples a side.
     """
 
@@ -46,13 +49,14 @@ class Survey:
         network: Network,
         source: Source,
         dataset: str,
-        layers: Sequence[str],
+        fields: Mapping[str, ReceptiveField],
         k: int,
         viewing: Viewing,
         store: Store,
         device: str,
     ) -> None:
-        self._network, self._source, self._layers = network, source, tuple(layers)
+        self._network, self._source, self._layers = network, source, tuple(fields)
+        self._fields = fields
         self._k, self._viewing, self._store, self._device = k, viewing, store, device
         self._shared: dict[str, object] = {
             "stage": "examples-part",
@@ -68,7 +72,7 @@ class Survey:
     def whole(self, advance: Callable[[int], None]) -> Collected:
         """The tables: of parts, where the store has all of them, or by a pass of its own."""
         state = self.merged() or self._pass((1, 1), advance)
-        return finish(self._network, self._source, self._layers, state, self._k, self._viewing)
+        return self._finished(state)
 
     def part(self, part: tuple[int, int], advance: Callable[[int], None]) -> Collected | None:
         """Pass over part i of n and keep its state; the tables, once all parts are there."""
@@ -80,7 +84,11 @@ class Survey:
         merged = self.merged(part[1])
         if merged is None:
             return None
-        return finish(self._network, self._source, self._layers, merged, self._k, self._viewing)
+        return self._finished(merged)
+
+    def _finished(self, state: State) -> Collected:
+        columns = columns_of(self._network, self._layers)
+        return finish(self._source, columns, self._fields, state, self._k, self._viewing)
 
     def merged(self, count: int | None = None) -> State | None:
         """All parts as one, if the store has them: of `count`, or of any number."""
@@ -117,9 +125,11 @@ class Survey:
             self._viewing,
             self._device,
             part,
+            advance,
+            workers_for(self.size(part) - state.images),
         )
+        advance(state.images + len(state.skipped))
         for state in going:
-            advance(state.images + len(state.skipped))
             enough = state.images - kept >= EVERY_IMAGES
             if enough and time.monotonic() - last >= EVERY_SECONDS:
                 write_atomically(path, pack_state(state))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,12 +65,9 @@ class Buckets:
             grown = self.onto(low, high)
         if not grown.images.key.movedim(0, -1).is_contiguous():
             grown = replace(grown, images=_laid_out(grown.images))
-        place = _index(wide, grown.exponent) - grown.first
-        grown.counts.scatter_add_(1, place.T, torch.ones_like(place.T))
-        keys = -priority(images)
-        fields = _by_bucket(grown.images)
-        for row in range(len(images)):
-            _insert(fields, place[row], keys[row], images[row], values[row], where[row])
+        place = (_index(wide, grown.exponent) - grown.first).T.contiguous()
+        grown.counts.scatter_add_(1, place, torch.ones_like(place))
+        _insert(_by_bucket(grown.images), place, images, values, where)
         return grown
 
     def merge(self, other: Buckets) -> Buckets:
@@ -185,22 +183,57 @@ def _laid_out(ranking: Ranking) -> Ranking:
 
 
 def _insert(
-    fields: dict[str, Tensor], place: Tensor, key: Tensor, image: Tensor, value: Tensor, at: Tensor
+    fields: dict[str, Tensor], place: Tensor, images: Tensor, values: Tensor, where: Tensor
 ) -> None:
-    """Put one image into its bucket (C,) of every channel, in place, if its key is good enough."""
-    rows = torch.arange(len(place), device=place.device) * BUCKETS + place
-    good = key > fields["key"][rows, -1]
-    rows = rows[good]
-    if not len(rows):
+    """Put images (N,) into their buckets, `place` (C, N), in place, where their keys are good
+    enough; `values`, `where` are (N, C)."""
+    channels, count = place.shape
+    k = fields["key"].shape[1]
+    key, by_key = (-priority(images)).sort(descending=True)
+    column = torch.arange(count, device=place.device)
+    # Each channel's images by bucket, in a bucket by key: one sort, since the code says both.
+    bits = max(1, (count - 1).bit_length())
+    code = _sorted(((place[:, by_key] << bits) + column).to(torch.int32))
+    bucket, nth = code >> bits, code & ((1 << bits) - 1)
+    begins = torch.ones_like(bucket, dtype=torch.bool)
+    begins[:, 1:] = bucket[:, 1:] != bucket[:, :-1]
+    rank = column - torch.where(begins, column, 0).cummax(dim=1).values
+    slot = bucket + torch.arange(channels, device=place.device)[:, None] * BUCKETS
+    enters = (rank < k) & (key[nth] > fields["key"][:, -1][slot])
+    if not bool(enters.any()):
         return
-    keys = fields["key"].index_select(0, rows)
-    rank = (keys >= key).sum(1, keepdim=True)  # images of equal priority do not exist
-    index = torch.arange(keys.shape[1], device=place.device)
-    # Places before the image's own stay, those behind it move up by one.
-    source = index - (index > rank).to(torch.int64)
-    here = index == rank
-    for name, new in (("key", key), ("image", image), ("value", value), ("where", at)):
-        field = fields[name]
-        column = field.index_select(0, rows).gather(1, source)
-        fresh = new[good, None] if new.ndim else new
-        field.index_copy_(0, rows, torch.where(here, fresh.to(column.dtype), column))
+    channel, at = enters.nonzero(as_tuple=True)
+    rank, slot, nth = rank[channel, at], slot[channel, at], nth[channel, at]
+    # The first of a bucket enters if any does: it marks where the bucket's row begins.
+    first = rank == 0
+    rows, row = slot[first].long(), first.cumsum(0) - 1
+    image = by_key[nth]
+    fresh = Ranking.empty(k, (len(rows),), place.device)
+    new = {
+        "key": key[nth],
+        "image": images[image],
+        "value": values[image, channel],
+        "where": where[image, channel],
+    }
+    both = {}
+    for name, entries in new.items():
+        room = getattr(fresh, name).T.contiguous()
+        room[row, rank] = entries.to(room.dtype)
+        both[name] = torch.cat([fields[name].index_select(0, rows), room], dim=1)
+    order = _ordered(-both["key"])[:, :k]
+    for name, field in fields.items():
+        field.index_copy_(0, rows, both[name].gather(1, order))
+
+
+def _sorted(rows: Tensor) -> Tensor:
+    """Rows of int32 sorted; on the CPU by NumPy, which is fifty times as fast at it."""
+    if rows.is_cuda:
+        return rows.sort(dim=1).values
+    return torch.from_numpy(np.sort(rows.numpy(), axis=1))
+
+
+def _ordered(rows: Tensor) -> Tensor:
+    """The order of rows without equals but infinities, ascending."""
+    if rows.is_cuda:
+        return rows.argsort(dim=1)
+    return torch.from_numpy(np.argsort(rows.numpy(), axis=1))

@@ -11,10 +11,11 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from atlas.examples.buckets import Buckets
-from atlas.examples.ranking import Ranking
+from atlas.examples.ranking import Ranking, Sample
 from atlas.examples.state import State
 
 _RANKING = ("key", "image", "value", "where")
+_SAMPLE = ("image", "value", "where")
 _GRID = ("low", "high", "exponent", "first", "counts")
 _ABOUT = "about"
 
@@ -22,9 +23,10 @@ _ABOUT = "about"
 def pack_state(state: State) -> bytes:
     """Everything a state holds, as safetensors."""
     tensors: dict[str, Tensor] = {"fires": state.fires, "best": state.best}
-    rankings = {"top": state.top, "bottom": state.bottom, "sample": state.sample}
-    for name, ranking in (*rankings.items(), ("images", state.buckets.images)):
+    rankings = {"top": state.top, "bottom": state.bottom, "images": state.buckets.images}
+    for name, ranking in rankings.items():
         tensors |= {f"{name}.{part}": getattr(ranking, part) for part in _RANKING}
+    tensors |= {f"sample.{part}": getattr(state.sample, part) for part in _SAMPLE}
     tensors |= {f"grid.{part}": getattr(state.buckets, part) for part in _GRID}
     tensors |= {f"sums.{chunk}": value for chunk, value in state.sums.items()}
     labels = list(state.class_sum)
@@ -55,7 +57,7 @@ def unpack_state(data: bytes, device: torch.device | str = "cpu") -> State | Non
         return State(
             ranking("top"),
             ranking("bottom"),
-            ranking("sample"),
+            Sample(*(tensors[f"sample.{part}"] for part in _SAMPLE)),
             Buckets(
                 tensors["grid.low"],
                 tensors["grid.high"],

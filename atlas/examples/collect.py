@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from atlas.errors import DatasetError
+from atlas.examples.ahead import batches
 from atlas.examples.crop import crop_boxes
-from atlas.examples.decode import UnreadableImageError
 from atlas.examples.distinct import choose, overlaps
 from atlas.examples.receptive import ReceptiveField, theoretical
 from atlas.examples.sources import Source
@@ -27,7 +26,7 @@ from atlas.examples.table import ExampleTable, Listed, table_of
 from atlas.examples.view import Viewing
 from atlas.models.network import Network
 
-VERSION = 2
+VERSION = 3
 """Version of the examples stage: raised whenever the same input would give other tables."""
 
 BATCH = 16
@@ -53,7 +52,7 @@ def collect(
     k: int = 10,
     viewing: Viewing | None = None,
     device: torch.device | str = "cpu",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Collected:
     """Pass over `source` once and find the examples of every channel of `layers`.
 
@@ -61,18 +60,17 @@ def collect(
         network: on `device`.
         k: how many examples a side, each from another image.
         viewing: how photographs become network input; by default as the network was trained.
-        progress: called with (images done, images in all).
+        progress: called with the number of images done.
 
     Raises:
         DatasetError: not one image could be read.
     """
     viewing = viewing or Viewing(*network.view)
     whole = State.empty(columns_of(network, layers).total, places(source, k), device)
-    for state in passing(network, source, layers, whole, viewing, device):
+    for state in passing(network, source, layers, whole, viewing, device, progress=progress):
         whole = state
-        if progress is not None:
-            progress(state.images + len(state.skipped), len(source))
-    return finish(network, source, layers, whole, k, viewing)
+    fields = {layer: theoretical(network.path(layer)) for layer in layers}
+    return finish(source, columns_of(network, layers), fields, whole, k, viewing)
 
 
 def columns_of(network: Network, layers: Sequence[str]) -> Columns:
@@ -106,40 +104,59 @@ def passing(
     viewing: Viewing,
     device: torch.device | str = "cpu",
     part: tuple[int, int] = (1, 1),
+    progress: Callable[[int], None] | None = None,
+    workers: int = 0,
 ) -> Iterator[State]:
-    """Go on with a pass from `state`, which is used up; yields the state after each chunk."""
+    """Go on with a pass from `state`, which is used up; yields the state now and then, always with
+    whole chunks. `progress` is told after each batch how many images are done; `workers` are the
+    processes that decode (`workers`)."""
     columns = columns_of(network, layers)
     todo = [chunk for chunk in chunks(source, part) if chunk.start not in state.seen]
     scratch: dict[str, Tensor] = {}
+    done = state.images + len(state.skipped)
     looks: list[Look] = []
     labels: list[str] = []
+    skipped: dict[int, dict[int, str]] = {}
     maps: Mapping[str, tuple[int, int]] = {}
-    for batch in _decoded(source, viewing, todo):
+    for batch in batches(source, viewing, todo, BATCH, workers):
+        start = batch.chunk.start
+        skipped[start] = skipped.get(start, {}) | batch.skipped
         if batch.numbers:
             x = torch.from_numpy(np.stack(batch.views)).to(device).permute(0, 3, 1, 2)
             x = x.to(torch.float32).div(255).contiguous()
             images = torch.tensor(batch.numbers, device=device)
             labels += [source.items[number].label for number in batch.numbers]
             with torch.inference_mode():
-                look, maps = _look(network, x, images, columns, scratch)
+                look, maps = _look(network, x, images, start, columns, scratch)
             looks.append(look)
-        if looks and (batch.last or len(looks) == TOGETHER):
-            with torch.inference_mode():
-                state = state.updated(batch.chunk.start, Look.joined(looks), labels, maps)
+        done += len(batch.numbers) + len(batch.skipped)
+        if progress is not None:
+            progress(done)
+        # Chunks that are small share an update, but none lies in two that hold others too: so
+        # sums are added in the same order wherever a pass begins.
+        more = math.ceil(len(batch.chunk) / BATCH) if batch.last else 1
+        ends = batch.last and batch.chunk is todo[-1]
+        if ends or len(looks) + more > TOGETHER:
+            if looks:
+                with torch.inference_mode():
+                    state = state.updated(Look.joined(looks), labels, maps)
             looks, labels = [], []
-        state = state.without(batch.chunk.start, batch.skipped)
-        if batch.last:
-            yield state
+            for chunk, reasons in skipped.items():
+                state = state.without(chunk, reasons)
+            skipped = {}
+            if batch.last:
+                yield state
 
 
 def _look(
     network: Network,
     x: Tensor,
     images: Tensor,
+    chunk: int,
     columns: Columns,
     scratch: dict[str, Tensor],
 ) -> tuple[Look, Mapping[str, tuple[int, int]]]:
-    """What a batch shows in every channel, and the size of each layer's map.
+    """What a batch of a chunk shows in every channel, and the size of each layer's map.
 
     `scratch` holds room for rectified maps from batch to batch: making it anew takes longer than
     filling it.
@@ -153,9 +170,9 @@ def _look(
         at = slice(*columns.layers[name])
         maps[name] = (taps.shape[2], taps.shape[3])
         flat = taps.flatten(2)
-        high[:, at], where = flat.max(dim=2)
+        high[:, at], where = _extreme(flat, torch.Tensor.amax, torch.Tensor.argmax)
         high_at[:, at] = where.to(torch.int32)
-        low[:, at], where = flat.min(dim=2)
+        low[:, at], where = _extreme(flat, torch.Tensor.amin, torch.Tensor.argmin)
         low_at[:, at] = where.to(torch.int32)
         by_image = flat.sum(2)
         sums[0, at] = by_image.sum(0, dtype=torch.float64)
@@ -166,18 +183,39 @@ def _look(
         positive = torch.clamp(flat, min=0, out=rectified).sum(2)
         score[:, at] = positive / flat.shape[2]
         negative[:, at] = (positive - by_image) / flat.shape[2]  # ReLU(−a) = ReLU(a) − a
-    return Look(images, high, high_at, low, low_at, score, negative, sums), maps
+    count = {chunk: len(x)}
+    return Look(images, high, high_at, low, low_at, score, negative, {chunk: sums}, count), maps
+
+
+def _extreme(
+    flat: Tensor, best: Callable[..., Tensor], best_at: Callable[..., Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Largest or smallest value (B, C) of maps (B, C, N), and where it comes first.
+
+    Values are compared far faster than positions are followed: so first of every stretch of the
+    map, then of the stretches, then inside the one that won.
+    """
+    size = flat.shape[2]
+    length = next((n for n in range(128, 63, -1) if size % n == 0 and size >= 4 * n), size)
+    parts = flat.reshape(*flat.shape[:2], -1, length)
+    of_part = best(parts, 3)
+    part = best_at(of_part, 2)
+    value = of_part.gather(2, part[:, :, None])[:, :, 0]
+    inside = parts.gather(2, part[:, :, None, None].expand(-1, -1, 1, length))[:, :, 0]
+    return value, part * length + best_at(inside, 2)
 
 
 def finish(
-    network: Network,
     source: Source,
-    layers: Sequence[str],
+    columns: Columns,
+    fields: Mapping[str, ReceptiveField],
     state: State,
     k: int,
     viewing: Viewing,
 ) -> Collected:
     """The tables of a state that covers the dataset, or of as much of it as there is.
+
+    Of windows, no two are chosen for a channel whose crops by the layer's field show the same.
 
     Raises:
         DatasetError: not one image could be read.
@@ -190,12 +228,11 @@ def finish(
             f"(first: {names[number]}: {reason})"
         )
     tables = {}
-    for name, (start, stop) in columns_of(network, layers).layers.items():
+    for name, (start, stop) in columns.layers.items():
         at = slice(start, stop)
         top, bottom = Listed.of(state.top, at), Listed.of(state.bottom, at)
         if source.windows:
-            field = theoretical(network.path(name))
-            top, bottom = _thin(source, field, viewing, k)(top, bottom, state.maps[name][1])
+            top, bottom = _thin(source, fields[name], viewing, k)(top, bottom, state.maps[name][1])
         tables[name] = table_of(state, name, at, top, bottom)
     return Collected(tables, tuple((names[n], state.skipped[n]) for n in names))
 
@@ -230,51 +267,3 @@ def _thin(source: Source, field: ReceptiveField, viewing: Viewing, k: int) -> Th
         return top.take(chosen), bottom.take(choose(low_boxes, low_photos, k, blocked))
 
     return thin
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Views of a batch and their numbers, what of it cannot be read, and whether it is the last
-    of its chunk."""
-
-    chunk: range
-    numbers: list[int]
-    views: list[NDArray[np.uint8]]
-    skipped: dict[int, str]
-    last: bool
-
-
-def _decoded(source: Source, viewing: Viewing, todo: Sequence[range]) -> Iterator[_Batch]:
-    """Batches of these chunks in order, each from a multiple of `BATCH` of its chunk; the next is
-    decoded meanwhile."""
-
-    def view(index: int) -> NDArray[np.uint8] | str:
-        try:
-            return viewing.apply(source.load(index))
-        except UnreadableImageError as error:
-            return str(error)
-
-    cut = [
-        (chunk, range(begin, min(begin + BATCH, chunk.stop)))
-        for chunk in todo
-        for begin in range(chunk.start, chunk.stop, BATCH)
-    ]
-    with ThreadPoolExecutor(max_workers=2) as pool:
-
-        def submit(at: int) -> list[tuple[int, Future[NDArray[np.uint8] | str]]]:
-            return [(i, pool.submit(view, i)) for i in cut[at][1]] if at < len(cut) else []
-
-        ahead = submit(0)
-        for at, (chunk, indices) in enumerate(cut):
-            batch, ahead = ahead, submit(at + 1)
-            numbers: list[int] = []
-            views: list[NDArray[np.uint8]] = []
-            skipped: dict[int, str] = {}
-            for index, future in batch:
-                result = future.result()
-                if isinstance(result, str):
-                    skipped[index] = result
-                else:
-                    numbers.append(index)
-                    views.append(result)
-            yield _Batch(chunk, numbers, views, skipped, indices.stop == chunk.stop)

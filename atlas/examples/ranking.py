@@ -1,4 +1,4 @@
-"""Running best-k lists of every channel, as a monoid.
+"""Running best-k lists of every channel and a sample of all images, as monoids.
 
 A list keeps the k images of largest key, ties going to the image that comes first in the dataset.
 What is kept depends on the set of images alone: not on their order, nor on how they were shared
@@ -45,6 +45,32 @@ class Ranking:
         """How many places there are."""
         return len(self.key)
 
+    def update(self, batch: Ranking) -> Ranking:
+        """With a batch (B, C) in the order of the dataset: as `merge`, but only what can enter is
+        sorted, which after some thousand images is next to nothing.
+        """
+        enters = batch.key >= self.key[-1] if self.k else torch.zeros_like(batch.key) > 0
+        most = int(enters.sum(0).max()) if enters.numel() else 0
+        if not most:
+            return self
+        if 2 * most < batch.k:
+            # Candidates of other channels fill up the rows; they are sorted out with the rest.
+            key = torch.where(enters, batch.key, -torch.inf)
+            rows = key.T.contiguous().topk(most, dim=1).indices.sort(dim=1).values.T
+            parts = (key, batch.image, batch.value, batch.where)
+            batch = Ranking(*(part.gather(0, rows) for part in parts))
+            batch = batch.cleared(batch.key == -torch.inf)
+        return self.merge(batch)
+
+    def cleared(self, places: Tensor) -> Ranking:
+        """With some places empty."""
+        return Ranking(
+            self.key.masked_fill(places, -torch.inf),
+            self.image.masked_fill(places, NONE),
+            self.value.masked_fill(places, torch.nan),
+            self.where.masked_fill(places, 0),
+        )
+
     def merge(self, other: Ranking, k: int | None = None) -> Ranking:
         """The best `k` of both (by default as many as here), each image once."""
         k = self.k if k is None else k
@@ -67,12 +93,10 @@ class Ranking:
             keep = twice.to(torch.int8).argsort(dim=0, stable=True)
             order, image, twice = (t.gather(0, keep) for t in (order, image, twice))
         order, image, twice = order[:k], image[:k], twice[:k]
-        return Ranking(
-            key.gather(0, order).masked_fill(twice, -torch.inf),
-            image.masked_fill(twice, NONE),
-            value.gather(0, order).masked_fill(twice, torch.nan),
-            where.gather(0, order).masked_fill(twice, 0),
+        merged = Ranking(
+            key.gather(0, order), image, value.gather(0, order), where.gather(0, order)
         )
+        return merged.cleared(twice)
 
     def _before(self, other: Ranking) -> bool:
         """Whether all images here come before all of `other`, which has them in order."""
@@ -81,6 +105,42 @@ class Ranking:
         last = torch.where(self.image == NONE, -1, self.image).max()
         ordered = (other.image[1:] > other.image[:-1]).all()
         return bool((other.image.min() > last) & ordered)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A uniform sample of images without replacement: those of lowest `priority`, the same for all
+    channels. `image` is (k,), in the order of priority; `value`, `where` (k, C) as in `Ranking`.
+    """
+
+    image: Tensor
+    value: Tensor
+    where: Tensor
+
+    @classmethod
+    def empty(cls, k: int, channels: int, device: torch.device | str = "cpu") -> Sample:
+        """`k` empty places."""
+        blank = Ranking.empty(k, (channels,), device)
+        return cls(torch.full((k,), NONE, device=device), blank.value, blank.where)
+
+    def merge(self, other: Sample) -> Sample:
+        """Of both as many as here, each image once."""
+        image = torch.cat([self.image, other.image])
+        key = torch.where(image == NONE, torch.inf, priority(image))
+        order = key.argsort(stable=True)
+        image = image[order]
+        new = torch.ones_like(image, dtype=torch.bool)
+        new[1:] = (image[1:] != image[:-1]) | (image[1:] == NONE)
+        order = order[new][: len(self.image)]
+
+        def taken(mine: Tensor, theirs: Tensor) -> Tensor:
+            return torch.cat([mine, theirs])[order]
+
+        return Sample(
+            taken(self.image, other.image),
+            taken(self.value, other.value),
+            taken(self.where, other.where),
+        )
 
 
 def priority(images: Tensor) -> Tensor:

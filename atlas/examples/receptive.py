@@ -23,6 +23,17 @@ class ReceptiveField:
         """Centre of the field of a map position, in pixel-edge coordinates of the input."""
         return self.start + position * self.stride + self.size / 2
 
+    def narrowed(self, side: int) -> ReceptiveField:
+        """The square of `side` pixels about the centre of every field.
+
+        Raises:
+            ValueError: it is larger than the field, or cannot have its centre because one of the
+                two is odd and the other even.
+        """
+        if not 0 < side <= self.size or (self.size - side) % 2:
+            raise ValueError(f"no centred square of {side} pixels in a field of {self.size}")
+        return ReceptiveField(side, self.stride, self.start + (self.size - side) // 2)
+
 
 def theoretical(path: Iterable[Window]) -> ReceptiveField:
     """Compose the windows on the way to a layer (Araujo, Norris, Sim, Distill 2019, eqs. 2-4)."""

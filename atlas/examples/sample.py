@@ -186,6 +186,9 @@ class SampleSource:
             raise UnreadableImageError("the photograph has changed its size")
         return photo.crop(box)
 
+    def encoded(self, index: int) -> None:
+        """Windows have no bytes of their own."""
+
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of window `index` in pixels."""
         x0, y0, x1, y1 = self._places[index][1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from PIL import Image
@@ -55,6 +55,10 @@ class Source(Protocol):
     def load(self, index: int) -> Image.Image:
         """Image `index`, upright, RGB, at its own size; `UnreadableImageError` if it cannot be."""
 
+    def encoded(self, index: int) -> Path | bytes | None:
+        """File or bytes of image `index`, for another process to decode; None where it comes
+        otherwise. `UnreadableImageError` where there are none."""
+
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of image `index` in pixels, without decoding it."""
 
@@ -80,7 +84,7 @@ class FolderSource:
                 p
                 for p in self.root.rglob("*")
                 if p.suffix.lower() in SUFFIXES
-                and p.is_file()
+                and not p.is_dir()  # a link to nowhere is an image that cannot be read
                 and not any(part.startswith(".") for part in p.relative_to(self.root).parts)
             )
         )
@@ -90,7 +94,7 @@ class FolderSource:
         self._index = {item.id: index for index, item in enumerate(self.items)}
 
     def _item(self, path: Path) -> Item:
-        inside = path.relative_to(self.root)
+        inside = PurePosixPath(as_text(path.relative_to(self.root)))
         folder = inside.parts[0] if len(inside.parts) > 1 else ""
         return Item(inside.as_posix(), imagenet_words().get(folder, folder))
 
@@ -100,6 +104,10 @@ class FolderSource:
     def index_of(self, item_id: str) -> int:
         """Where a path inside the folder stands."""
         return self._index[item_id]
+
+    def encoded(self, index: int) -> Path:
+        """The file."""
+        return self.files[index]
 
     def load(self, index: int) -> Image.Image:
         """Image `index`, upright, RGB, at its own size.
@@ -121,8 +129,12 @@ class FolderSource:
             raise DatasetError(f"{self.files[index]} can no longer be read") from error
 
     def digest(self, index: int, digest_of: DigestOf) -> str:
-        """The digest of the file."""
-        return digest_of(self.files[index])
+        """The digest of the file, or that there is none that can be read."""
+        path = self.files[index]
+        try:
+            return digest_of(path) if path.is_file() else "not a file"
+        except OSError:
+            return "not readable"
 
     def fingerprint(self, digest_of: DigestOf) -> str:
         """A digest of every image's id and bytes; `digest_of` may remember files it has seen."""
@@ -132,12 +144,26 @@ class FolderSource:
         return total.hexdigest()
 
 
-def open_source(spec: str) -> Source:
-    """The dataset a ``--dataset`` value names.
+def as_text(path: Path) -> str:
+    """A path in characters that can be written anywhere, whatever bytes the system has for it."""
+    return path.as_posix().encode("utf-8", "backslashreplace").decode()
+
+
+def open_source(spec: str, limit: int | None = None) -> Source:
+    """The dataset a ``--dataset`` value names, or `limit` of its images, evenly spaced.
 
     Raises:
         DatasetError: an unknown kind, a folder that does not exist, or one without images.
     """
+    whole = _open(spec)
+    if limit is None or limit >= len(whole):
+        return whole
+    from atlas.examples.limited import LimitedSource
+
+    return LimitedSource(whole, limit)
+
+
+def _open(spec: str) -> Source:
     kind, colon, rest = spec.partition(":")
     if spec == "sample":
         from atlas.examples.sample import SampleSource

@@ -13,6 +13,7 @@ and of `SAMPLE` places, 16 bytes for each of at most 512 chunks, and 8 bytes for
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from atlas.errors import WorkError
 from atlas.examples.buckets import Buckets
-from atlas.examples.ranking import Ranking, priority
+from atlas.examples.ranking import Ranking, Sample
 
 PER_BUCKET = 5
 SAMPLE = 25
@@ -57,11 +58,12 @@ class Columns:
 
 @dataclass(frozen=True)
 class Look:
-    """What a batch of B images showed in all C channels, each (B, C) but `images` (B,).
+    """What B images showed in all C channels, each (B, C) but `images` (B,).
 
     `high`, `low` are maximum and minimum over the map, `*_at` their flat positions; `score` is the
-    mean over the map of ReLU(a), `negative` of ReLU(−a); `sums` (2, C) float64 are Σ a and Σ a²
-    over all positions of all images.
+    mean over the map of ReLU(a), `negative` of ReLU(−a). `sums` are, by the chunk the images
+    belong to, Σ a and Σ a² over all positions of all images, (2, C) float64, `seen` how many
+    images each chunk has.
     """
 
     images: Tensor
@@ -71,28 +73,24 @@ class Look:
     low_at: Tensor
     score: Tensor
     negative: Tensor
-    sums: Tensor
+    sums: Mapping[int, Tensor]
+    seen: Mapping[int, int]
 
     @classmethod
     def joined(cls, looks: Sequence[Look]) -> Look:
-        """Several batches as one; sums are added in their order."""
-        sums = looks[0].sums
-        for look in looks[1:]:
-            sums = sums + look.sums
+        """Several batches as one; sums of a chunk are added in their order."""
+        sums: dict[int, Tensor] = {}
+        seen: Counter[int] = Counter()
+        for look in looks:
+            sums = _added(sums, look.sums)
+            seen.update(look.seen)
+        names = ("images", "high", "high_at", "low", "low_at", "score", "negative")
+        parts = {name: torch.cat([getattr(look, name) for look in looks]) for name in names}
+        return cls(**parts, sums=sums, seen=dict(seen))
 
-        def joined(name: str) -> Tensor:
-            return torch.cat([getattr(look, name) for look in looks])
 
-        return cls(
-            joined("images"),
-            joined("high"),
-            joined("high_at"),
-            joined("low"),
-            joined("low_at"),
-            joined("score"),
-            joined("negative"),
-            sums,
-        )
+def _added(mine: Mapping[int, Tensor], more: Mapping[int, Tensor]) -> dict[int, Tensor]:
+    return {**mine, **{c: mine[c] + v if c in mine else v for c, v in more.items()}}
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class State:
 
     top: Ranking
     bottom: Ranking
-    sample: Ranking
+    sample: Sample
     buckets: Buckets
     fires: Tensor
     best: Tensor
@@ -120,7 +118,7 @@ class State:
         return cls(
             Ranking.empty(k, (channels,), device),
             Ranking.empty(k, (channels,), device),
-            Ranking.empty(SAMPLE, (channels,), device),
+            Sample.empty(SAMPLE, channels, device),
             Buckets.empty(channels, PER_BUCKET, device),
             torch.zeros(channels, dtype=torch.int64, device=device),
             torch.zeros(2, channels, dtype=torch.float64, device=device),
@@ -132,19 +130,13 @@ class State:
         return sum(self.seen.values())
 
     def updated(
-        self,
-        chunk: int,
-        look: Look,
-        labels: Sequence[str],
-        maps: Mapping[str, tuple[int, int]],
+        self, look: Look, labels: Sequence[str], maps: Mapping[str, tuple[int, int]]
     ) -> State:
-        """With a batch of chunk `chunk`, whose images have these labels (empty: none).
+        """With what images showed that have these labels (empty: none).
 
         This state is used up: its buckets are changed in place.
         """
-        n = len(look.images)
         image = look.images[:, None].expand_as(look.high)
-        key = priority(look.images)[:, None].expand_as(look.high)
         high, low = look.high.double(), look.low.double()
         class_sum, class_count = dict(self.class_sum), dict(self.class_count)
         fixed = (high * FIXED).round().to(torch.int64)
@@ -153,17 +145,16 @@ class State:
                 class_count[label] = class_count.get(label, 0) + 1
                 held = class_sum.get(label)
                 class_sum[label] = fixed[row].clone() if held is None else held + fixed[row]
-        total = self.sums.get(chunk)
         best = torch.stack([look.score.double().amax(0), look.negative.double().amax(0)])
         return State(
-            self.top.merge(Ranking(high, image, look.high, look.high_at)),
-            self.bottom.merge(Ranking(-low, image, look.low, look.low_at)),
-            self.sample.merge(Ranking(-key, image, look.high, look.high_at)),
+            self.top.update(Ranking(high, image, look.high, look.high_at)),
+            self.bottom.update(Ranking(-low, image, look.low, look.low_at)),
+            self.sample.merge(Sample(look.images, look.high, look.high_at)),
             self.buckets.update(look.high, look.images, look.high_at),
             self.fires + (look.high > 0).sum(0),
             torch.maximum(self.best, best),
-            {**self.seen, chunk: self.seen.get(chunk, 0) + n},
-            {**self.sums, chunk: look.sums if total is None else total + look.sums},
+            {**self.seen, **{c: self.seen.get(c, 0) + n for c, n in look.seen.items()}},
+            _added(self.sums, look.sums),
             class_sum,
             class_count,
             self.skipped,

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from atlas.examples.buckets import BUCKETS, Buckets
-from atlas.examples.ranking import NONE, Ranking
+from atlas.examples.buckets import Buckets
+from atlas.examples.ranking import NONE, Ranking, Sample
 from atlas.examples.state import FIXED, MOST_CLASSES, State
 
 BANDS = 10
@@ -32,12 +32,16 @@ class ExampleTable:
     `*_value` float32, pre-ReLU; `*_position` (…, 2) int64 (y, x) on the map.
 
     `histogram` (C, 128) int64 counts the images' maxima; channel c's bucket i is [j·w, (j+1)·w)
-    with j = i + `histogram_first`[c] and w = 2^`histogram_exponent`[c]. Band b has the buckets i
-    with floor(10·i/n) = b, n being the number from the lowest to the highest that is not empty.
+    with j = i + `histogram_first`[c] and w = 2^`histogram_exponent`[c].
 
-    `stats` are per channel, (C,) float64: min and max over everything, mean and std over all
-    positions of all images, `fires` the share of images with any positive value, `best_score` and
-    `best_negative_score` the largest mean over space of ReLU(a) and of ReLU(−a) of any image.
+    Band b holds the images whose maximum v has floor(10·(v − low) / (high − low)) = b, low and high
+    being the smallest and largest maximum, which itself is in the last. Of each bucket the 5 images
+    of lowest `priority` are remembered, and of those in a band the 5 of lowest priority shown.
+
+    `stats` are per channel, (C,) float64: min and max over everything, `lowest_maximum` the
+    smallest maximum of an image, mean and std over all positions of all images, `fires` the share
+    of images with any positive value, `best_score` and `best_negative_score` the largest mean over
+    space of ReLU(a) and of ReLU(−a) of any image.
 
     `class_index` (C, 10) are the classes, by place in `labels`, whose images have the highest mean
     of maxima, `class_mean`, −1 for none; `class_count` (labels,) how many images each has.
@@ -94,9 +98,12 @@ class Listed:
     where: NDArray[np.int64]
 
     @classmethod
-    def of(cls, ranking: Ranking, columns: slice) -> Listed:
+    def of(cls, ranking: Ranking | Sample, columns: slice) -> Listed:
         """The lists of some channels of a ranking, (C, k)."""
-        image = ranking.image[:, columns].movedim(0, -1)
+        image = ranking.image
+        if isinstance(ranking, Sample):
+            image = image[:, None].expand_as(ranking.value)
+        image = image[:, columns].movedim(0, -1)
         return cls(
             torch.where(image == NONE, -1, image).cpu().numpy(),
             ranking.value[:, columns].movedim(0, -1).cpu().numpy(),
@@ -157,32 +164,31 @@ def table_of(state: State, layer: str, columns: slice, top: Listed, bottom: List
 
 def bands_of(buckets: Buckets, columns: slice) -> Listed:
     """A few images of each band, (C, 10, 5), those of lowest priority first."""
-    places = torch.arange(BUCKETS, device=buckets.counts.device)
-    counts = buckets.counts[columns]
-    filled = torch.where(counts > 0, places, -1).amax(1, keepdim=True) + 1
-    band = torch.div(places * BANDS, filled.clamp(min=1), rounding_mode="floor")
     ranking = buckets.images
-    k, channels = ranking.k, len(counts)
+    k = ranking.k
 
-    def flat(field: Tensor) -> Tensor:  # (k, C, B) to (k · B, C)
-        return field[:, columns].transpose(1, 2).reshape(k * BUCKETS, channels)
+    def flat(field: Tensor) -> Tensor:  # (k, C, B) to (C, k · B)
+        return field[:, columns].movedim(0, -1).flatten(1)
 
-    of_band = band.T.repeat(k, 1)
+    key, image, value, where = map(flat, (ranking.key, ranking.image, ranking.value, ranking.where))
+    low, high = buckets.low[columns, None], buckets.high[columns, None]
+    span = torch.where(high > low, high - low, 1)
+    band = ((value.double() - low) / span * BANDS).floor().clamp(max=BANDS - 1)
     parts = []
     for number in range(BANDS):
-        outside = of_band != number
-        members = Ranking(
-            flat(ranking.key).masked_fill(outside, -torch.inf),
-            flat(ranking.image).masked_fill(outside, NONE),
-            flat(ranking.value).masked_fill(outside, torch.nan),
-            flat(ranking.where),
+        best, at = key.masked_fill(band != number, -torch.inf).topk(k, dim=1)
+        none = best == -torch.inf
+        parts.append(
+            Listed(
+                image.gather(1, at).masked_fill(none, -1).cpu().numpy(),
+                value.gather(1, at).masked_fill(none, torch.nan).cpu().numpy(),
+                where.gather(1, at).masked_fill(none, 0).long().cpu().numpy(),
+            )
         )
-        parts.append(Ranking.empty(0, (channels,), outside.device).merge(members, k))
-    listed = [Listed.of(part, slice(None)) for part in parts]
     return Listed(
-        np.stack([one.image for one in listed], axis=1),
-        np.stack([one.value for one in listed], axis=1),
-        np.stack([one.where for one in listed], axis=1),
+        np.stack([part.image for part in parts], axis=1),
+        np.stack([part.value for part in parts], axis=1),
+        np.stack([part.where for part in parts], axis=1),
     )
 
 
@@ -193,6 +199,7 @@ def _stats(state: State, columns: slice, positions: int) -> dict[str, NDArray[np
     stats: dict[str, Tensor] = {
         "min": state.bottom.value[0, columns].double(),
         "max": state.top.value[0, columns].double(),
+        "lowest_maximum": state.buckets.low[columns],
         "mean": mean,
         "std": variance.sqrt(),
         "fires": state.fires[columns] / state.images,

@@ -6,8 +6,9 @@ are asked for through `Media`, so that a test can hand in made-up ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -48,36 +49,113 @@ class RenderRecord:
 
 
 @dataclass(frozen=True)
-class ExampleRecord:
+class CropRecord:
     """One dataset crop: pre-ReLU `activation` at map `position` (y, x); `crop` in source pixels.
 
     `crop` is (x0, y0, x1, y1). `source` names the image inside the dataset; `label` is readable.
     """
 
-    side: Side
-    rank: int
     source: str
     label: str
     activation: float
     position: tuple[int, int]
     crop: tuple[int, int, int, int]
 
+    @property
+    def title(self) -> str:
+        """What to call it: its label, or the name of its file where there is none."""
+        return self.label.strip() or self.source.rpartition("/")[2] or "photograph"
+
+
+@dataclass(frozen=True)
+class ExampleRecord(CropRecord):
+    """One of a channel's strongest crops, or of those at its other end; `rank` counts from 0."""
+
+    side: Side
+    rank: int
+
+
+@dataclass(frozen=True)
+class BandRecord:
+    """One band of a channel's spectrum: a few of the images whose maximum is in [low, high)."""
+
+    low: float
+    high: float
+    examples: tuple[CropRecord, ...]
+
+
+@dataclass(frozen=True)
+class HistogramRecord:
+    """How many images have their maximum in [start + i·width, start + (i + 1)·width).
+
+    The first and the last of `counts` are not zero.
+    """
+
+    start: float
+    width: float
+    counts: tuple[int, ...]
+
+    @property
+    def images(self) -> int:
+        """How many images it counts."""
+        return sum(self.counts)
+
+    @property
+    def mean(self) -> float:
+        """Their mean, each taken to be at the middle of its bucket: right to half a bucket."""
+        return math.fsum(n * x for n, x in self._buckets()) / self.images
+
+    @property
+    def std(self) -> float:
+        """Their standard deviation, by the same measure; zero if one bucket has them all."""
+        mean = self.mean
+        return math.sqrt(math.fsum(n * (x - mean) ** 2 for n, x in self._buckets()) / self.images)
+
+    def _buckets(self) -> Iterator[tuple[int, float]]:
+        """Count and middle of every bucket."""
+        for i, count in enumerate(self.counts):
+            yield count, self.start + (i + 0.5) * self.width
+
+
+@dataclass(frozen=True)
+class ClassRecord:
+    """A class that fires a channel: the mean of the maxima of its `count` images.
+
+    `selectivity` is how many standard deviations of all images' maxima that mean is above theirs;
+    not a number where nothing varies.
+    """
+
+    label: str
+    mean: float
+    count: int
+    selectivity: float = math.nan
+
 
 @dataclass(frozen=True)
 class ChannelRecord:
-    """A channel, its renders in display order, its examples by side and rank, its statistics."""
+    """A channel, its renders in display order, its examples by side and rank, its statistics.
+
+    `spectrum` are its ten bands, lowest first, `classes` those that fire it most, strongest first.
+    """
 
     layer: str
     index: int
     branch: str
     renders: tuple[RenderRecord, ...]
-    examples: tuple[ExampleRecord, ...]
+    examples: tuple[ExampleRecord, ...] = ()
     stats: Mapping[str, float] = field(default_factory=dict)
+    spectrum: tuple[BandRecord, ...] = ()
+    histogram: HistogramRecord | None = None
+    classes: tuple[ClassRecord, ...] = ()
 
     @property
     def name(self) -> str:
         """The unit as it is written: ``mixed4c:447``."""
         return f"{self.layer}:{self.index}"
+
+    def without_photographs(self) -> ChannelRecord:
+        """The same without any crop, label or source."""
+        return replace(self, examples=(), spectrum=(), classes=())
 
 
 @dataclass(frozen=True)
@@ -120,6 +198,22 @@ class Catalogue:
         """The channels of one layer that this atlas shows, by number."""
         return [channel for channel in self.channels if channel.layer == name]
 
+    def by_class(self) -> dict[str, list[tuple[ChannelRecord, ClassRecord]]]:
+        """The channels each class fires most, most selective first, by label.
+
+        A class has the channels that name it among their strongest, so every channel stands under
+        a few classes and a class that is strongest nowhere is left out.
+        """
+        found: dict[str, list[tuple[ChannelRecord, ClassRecord]]] = {}
+        for channel in self.channels:
+            for one in channel.classes:
+                found.setdefault(one.label, []).append((channel, one))
+        for pairs in found.values():  # a stable sort: equals keep the order of the channels
+            pairs.sort(
+                key=lambda p: math.inf if math.isnan(p[1].selectivity) else -p[1].selectivity
+            )
+        return dict(sorted(found.items()))
+
 
 class Media(Protocol):
     """Where pictures come from. Digests change exactly when the pixels do."""
@@ -130,10 +224,10 @@ class Media(Protocol):
     def render_digest(self, record: RenderRecord) -> str:
         """A digest of what `render` would return, cheap to get."""
 
-    def crop(self, record: ExampleRecord) -> NDArray[np.uint8]:
-        """The crop of an example in source pixels, (h, w, 3) RGB, square."""
+    def crop(self, record: CropRecord) -> NDArray[np.uint8]:
+        """A crop in source pixels, (h, w, 3) RGB, square."""
 
-    def crop_digest(self, record: ExampleRecord) -> str:
+    def crop_digest(self, record: CropRecord) -> str:
         """A digest of what `crop` would return, cheap to get."""
 
 

@@ -78,7 +78,9 @@ def files_of_manifest(out: Path) -> set[str]:
         found = {str(path) for layer in manifest["layers"] for path in layer.get("files", ())}
         for channel in manifest["channels"]:
             found.add(str(channel["page"]))
-            found.update(str(tile["sheet"]) for tile in channel["renders"] + channel["examples"])
+            tiles = channel["renders"] + channel["examples"]
+            tiles += [tile for band in channel.get("spectrum", ()) for tile in band["examples"]]
+            found.update(str(tile["sheet"]) for tile in tiles)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()
     return {path for path in found if _is_ours(path)}

@@ -1,16 +1,25 @@
 """`manifest.json`: everything the site shows, for programs (DESIGN §5, format 1).
 
 Keys stand in a fixed order and numbers in their shortest form, so equal sites have equal
-manifests. A number that is not finite becomes null, which JSON has no other word for.
+manifests. A number that is not finite becomes null, which JSON has no other word for. Text from
+outside is written in ASCII with ``<``, ``>`` and ``&`` escaped: it stays text inside a script too.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from atlas.site.catalogue import Catalogue, ChannelRecord, ExampleRecord, RenderRecord
+from atlas.site.catalogue import (
+    BandRecord,
+    Catalogue,
+    ChannelRecord,
+    CropRecord,
+    ExampleRecord,
+    RenderRecord,
+)
 from atlas.site.sheets import SheetPlan, Tile, ordered_examples
 from atlas.site.text import slug
 from atlas.units import Layer
@@ -36,9 +45,15 @@ def manifest(catalogue: Catalogue, plan: SheetPlan) -> bytes:
         "recipe": dict(catalogue.recipe),
         "layers": [_layer(layer, catalogue, plan) for layer in catalogue.layers],
         "channels": [_channel(channel, plan) for channel in catalogue.channels],
+        "classes": _classes(catalogue),
     }
     text = json.dumps(_finite(content), separators=(",", ":"), allow_nan=False)
+    for mark, escaped in _ESCAPES.items():  # these occur inside of strings only
+        text = text.replace(mark, escaped)
     return text.encode() + b"\n"
+
+
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 def _layer(layer: Layer, catalogue: Catalogue, plan: SheetPlan) -> dict[str, object]:
@@ -66,8 +81,41 @@ def _channel(channel: ChannelRecord, plan: SheetPlan) -> dict[str, object]:
         "thumbnail": thumb and _place(thumb[1]),
         "renders": [_render(record, tile) for record, tile in renders],
         "examples": [_example(record, tile) for record, tile in examples],
+        "spectrum": [
+            _band(band, tiles)
+            for band, tiles in zip(channel.spectrum, plan.spectrum[channel.name], strict=True)
+        ],
+        "histogram": channel.histogram
+        and {
+            "start": channel.histogram.start,
+            "width": channel.histogram.width,
+            "counts": list(channel.histogram.counts),
+        },
+        "classes": [
+            {"label": one.label, "mean": one.mean, "count": one.count} for one in channel.classes
+        ],
         "stats": dict(sorted(channel.stats.items())),
     }
+
+
+def _classes(catalogue: Catalogue) -> list[dict[str, object]]:
+    """Each class with the channels that name it among their strongest, most selective first."""
+    return [
+        {
+            "label": label,
+            "count": pairs[0][1].count,
+            "channels": [
+                {
+                    "layer": channel.layer,
+                    "index": channel.index,
+                    "mean": one.mean,
+                    "selectivity": one.selectivity,
+                }
+                for channel, one in pairs
+            ],
+        }
+        for label, pairs in catalogue.by_class().items()
+    ]
 
 
 def _render(record: RenderRecord, tile: Tile) -> dict[str, object]:
@@ -91,9 +139,16 @@ def _render(record: RenderRecord, tile: Tile) -> dict[str, object]:
 
 
 def _example(record: ExampleRecord, tile: Tile) -> dict[str, object]:
+    return {"side": record.side, "rank": record.rank, **_crop(record, tile)}
+
+
+def _band(band: BandRecord, tiles: Sequence[Tile]) -> dict[str, object]:
+    crops = zip(band.examples, tiles, strict=True)
+    return {"range": [band.low, band.high], "examples": [_crop(one, tile) for one, tile in crops]}
+
+
+def _crop(record: CropRecord, tile: Tile) -> dict[str, object]:
     return {
-        "side": record.side,
-        "rank": record.rank,
         "source": record.source,
         "label": record.label,
         "activation": record.activation,

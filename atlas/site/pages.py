@@ -18,9 +18,9 @@ from atlas.errors import ConfigError
 from atlas.site.catalogue import Catalogue, ChannelRecord
 from atlas.site.content import Note
 from atlas.site.network import draw
-from atlas.site.sheets import SheetPlan, stylesheet
+from atlas.site.sheets import Picture, SheetPlan, stylesheet
 from atlas.site.text import clean, count, listed, number, percent, short, slug
-from atlas.site.views import Picture, channel_view, flatten, render_alt
+from atlas.site.views import channel_view, flatten, render_alt
 from atlas.units import Layer
 
 NAV_LIMIT = 16

@@ -14,7 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from atlas.site.catalogue import Catalogue, ChannelRecord, ExampleRecord, RenderRecord
+from atlas.site.catalogue import (
+    Catalogue,
+    ChannelRecord,
+    CropRecord,
+    ExampleRecord,
+    RenderRecord,
+)
 from atlas.site.text import slug
 
 Format = Literal["avif", "webp", "jpeg"]
@@ -26,8 +32,10 @@ EXAMPLE_SIZE = 112
 LAYER_SIZE = 128
 LAYER_TILES = 32
 """Tiles a layer strip: a screenful, so that lazy loading has something to leave out."""
-LONGEST = 60
-"""Most tiles in any strip: 60 × 256 px stay below WebP's 16,383."""
+LONGEST = 100
+"""Most tiles in any strip: two sides of 25 and the spectrum, with room to spare."""
+WIDEST = 16_383
+"""Most pixels in any strip: what WebP can say."""
 SAMPLES = 8
 """Pictures in a layer's row on the index page."""
 
@@ -53,26 +61,36 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """An `<img>`: the tile, where its sheet is seen from this page, and the alternative text."""
+
+    tile: Tile
+    src: str
+    alt: str
+
+
+@dataclass(frozen=True)
 class Strip:
     """One image file to make: its path relative to the site, its tile size, its pictures."""
 
     path: str
     size: int
-    sources: tuple[RenderRecord | ExampleRecord, ...]
+    sources: tuple[RenderRecord | CropRecord, ...]
 
 
 @dataclass
 class SheetPlan:
     """All strips of a site, and where each picture is found.
 
-    `renders` and `examples` run parallel to the channel's records; `thumbs` is the tile that
-    stands for a channel on its layer's page, with the render it shows; `samples` are the indices
-    and tiles of a layer's row on the index page.
+    `renders`, `examples` and `spectrum` run parallel to the channel's records; `thumbs` is the
+    tile that stands for a channel on its layer's page, with the render it shows; `samples` are the
+    indices and tiles of a layer's row on the index page.
     """
 
     strips: list[Strip] = field(default_factory=list)
     renders: dict[str, list[Tile]] = field(default_factory=dict)
     examples: dict[str, list[Tile]] = field(default_factory=dict)
+    spectrum: dict[str, list[list[Tile]]] = field(default_factory=dict)
     thumbs: dict[str, tuple[RenderRecord, Tile]] = field(default_factory=dict)
     samples: dict[str, list[tuple[ChannelRecord, Tile]]] = field(default_factory=dict)
 
@@ -90,10 +108,7 @@ def plan_sheets(catalogue: Catalogue, format: Format) -> SheetPlan:
             plan.renders[channel.name] = _lay(
                 plan, f"media/renders/{stem}", suffix, size, channel.renders
             )
-            examples = ordered_examples(channel)
-            plan.examples[channel.name] = _lay(
-                plan, f"media/examples/{stem}", suffix, EXAMPLE_SIZE, examples
-            )
+            _lay_crops(plan, channel, f"media/examples/{stem}", suffix)
         _lay_layer(plan, layer.name, [c for c in channels if c.renders], suffix)
     return plan
 
@@ -128,16 +143,32 @@ def _lay(
     stem: str,
     suffix: str,
     size: int,
-    sources: Sequence[RenderRecord | ExampleRecord],
+    sources: Sequence[RenderRecord | CropRecord],
 ) -> list[Tile]:
     """Cut one channel's pictures into strips: ``447.avif``, and ``447-1.avif`` … if too long."""
     tiles: list[Tile] = []
-    for start in range(0, len(sources), LONGEST):
-        part = tuple(sources[start : start + LONGEST])
-        path = f"{stem}-{start // LONGEST}.{suffix}" if start else f"{stem}.{suffix}"
+    most = min(LONGEST, WIDEST // max(size, 1))
+    for start in range(0, len(sources), most):
+        part = tuple(sources[start : start + most])
+        path = f"{stem}-{start // most}.{suffix}" if start else f"{stem}.{suffix}"
         plan.strips.append(Strip(path, size, part))
         tiles += [Tile(path, i, len(part), size) for i in range(len(part))]
     return tiles
+
+
+def _lay_crops(plan: SheetPlan, channel: ChannelRecord, stem: str, suffix: str) -> None:
+    """The crops of both sides and of the spectrum; a crop that is in two of them is laid once."""
+    examples = ordered_examples(channel)
+    every = [*examples, *(crop for band in channel.spectrum for crop in band.examples)]
+    distinct: dict[tuple[object, ...], CropRecord] = {}
+    for crop in every:
+        distinct.setdefault((crop.source, crop.crop), crop)
+    tiles = _lay(plan, stem, suffix, EXAMPLE_SIZE, list(distinct.values()))
+    found = dict(zip(distinct, tiles, strict=True))
+    plan.examples[channel.name] = [found[crop.source, crop.crop] for crop in examples]
+    plan.spectrum[channel.name] = [
+        [found[crop.source, crop.crop] for crop in band.examples] for band in channel.spectrum
+    ]
 
 
 def _lay_layer(plan: SheetPlan, layer: str, channels: Sequence[ChannelRecord], suffix: str) -> None:

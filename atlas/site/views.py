@@ -8,27 +8,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from atlas.site.catalogue import (
-    Catalogue,
-    ChannelRecord,
-    ExampleRecord,
-    Kind,
-    RenderRecord,
-    Side,
-)
-from atlas.site.sheets import SheetPlan, Tile, ordered_examples
+from atlas.site.catalogue import Catalogue, ChannelRecord, Kind, RenderRecord, Side
+from atlas.site.classes import Classes, classes_of
+from atlas.site.sheets import Picture, SheetPlan, Tile, ordered_examples
+from atlas.site.spectrum import Spectrum, spectrum_of
 from atlas.site.text import clean, count, listed, number, percent
 
 KINDS: tuple[Kind, ...] = ("positive", "diverse", "neuron", "negative")
 
-
-@dataclass(frozen=True)
-class Picture:
-    """An `<img>`: the tile, where its sheet is seen from this page, and the alternative text."""
-
-    tile: Tile
-    src: str
-    alt: str
+AT_ONCE: Mapping[Side, int] = {"positive": 25, "negative": 10}
+"""Photographs of a side that are shown at once: five rows of five, and two."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +37,7 @@ class Plate:
 
 @dataclass(frozen=True)
 class Photograph:
-    """One example with its caption."""
+    """One example with its caption; `label` may be empty."""
 
     picture: Picture
     label: str
@@ -57,16 +46,11 @@ class Photograph:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """The number line of a channel's activations, in units of a 1,000-wide drawing."""
+class Photographs:
+    """The photographs of one side, best first: those shown at once, and those behind a click."""
 
-    zero: float | None
-    box: tuple[float, float] | None
-    mean: float | None
-    positive: tuple[float, ...]
-    negative: tuple[float, ...]
-    low: str
-    high: str
+    shown: tuple[Photograph, ...] = ()
+    more: tuple[Photograph, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,10 +62,11 @@ class ChannelView:
     fires: str | None
     images: str
     plates: Mapping[Kind, Plate | None]
-    photographs: Mapping[Side, tuple[Photograph, ...]]
+    photographs: Mapping[Side, Photographs]
     columns: int
+    spectrum: Spectrum | None
+    classes: Classes | None
     facts: tuple[tuple[str, str, str], ...]
-    spread: Spread | None
     ratio: str | None
     best_score: str | None
     command: str
@@ -111,9 +96,10 @@ def channel_view(record: ChannelRecord, plan: SheetPlan, catalogue: Catalogue) -
         images=count(int(images), "photograph") if math.isfinite(images) else "photographs",
         plates=plates,
         photographs=photographs,
-        columns=_columns(len(photographs["positive"])),
+        columns=_columns(len(photographs["positive"].shown)),
+        spectrum=spectrum_of(record, plan.spectrum[record.name]),
+        classes=classes_of(record),
         facts=tuple(_facts(stats)),
-        spread=_spread(record),
         ratio=ratio,
         best_score=None if best is None else number(best),
         command=command(record, first, catalogue) if first else "",
@@ -151,13 +137,13 @@ def command(record: ChannelRecord, render: RenderRecord, catalogue: Catalogue) -
 
 
 def flatten(recipe: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """A nested recipe as rows of a table: ``transforms.jitter``, ``16, 8``."""
+    """A nested recipe as rows: ``transforms.jitter``, ``16, 8``; without what is not used."""
     for key, value in recipe.items():
         if isinstance(value, Mapping):
             yield from flatten(value, f"{prefix}{key}.")
         elif isinstance(value, list | tuple):
             yield prefix + str(key), clean(", ".join(str(part) for part in value), 300)
-        else:
+        elif value is not None:
             yield prefix + str(key), clean(str(value), 300)
 
 
@@ -175,15 +161,22 @@ def _plates(record: ChannelRecord, tiles: list[Tile], about: str) -> Iterator[Pl
         )
 
 
-def _photographs(record: ChannelRecord, tiles: list[Tile]) -> dict[Side, tuple[Photograph, ...]]:
+def _photographs(record: ChannelRecord, tiles: list[Tile]) -> dict[Side, Photographs]:
     sides: dict[Side, list[Photograph]] = {"positive": [], "negative": []}
     for example, tile in zip(ordered_examples(record), tiles, strict=True):
-        label, value = clean(example.label) or "no label", number(example.activation)
-        end = "highest" if example.side == "positive" else "lowest"
-        alt = f"{record.name}, photograph among the {end}: {label}, activation {value}"
-        picture = _picture(tile, alt)
-        sides[example.side].append(Photograph(picture, label, value, clean(example.source, 120)))
-    return {side: tuple(photographs) for side, photographs in sides.items()}
+        photographs = sides[example.side]
+        title, value = clean(example.title, 60), number(example.activation)
+        if len(photographs) < AT_ONCE[example.side]:
+            end = "high" if example.side == "positive" else "low"
+            alt = f"{record.name} {end}: {title}"
+        else:  # shown without a caption
+            alt = f"{title}, {value}"
+        source = clean(example.source, 120)
+        photographs.append(Photograph(_picture(tile, alt), clean(example.label), value, source))
+    return {
+        side: Photographs(tuple(every[: AT_ONCE[side]]), tuple(every[AT_ONCE[side] :]))
+        for side, every in sides.items()
+    }
 
 
 def _picture(tile: Tile, alt: str) -> Picture:
@@ -210,39 +203,6 @@ def _facts(stats: Mapping[str, float]) -> Iterator[tuple[str, str, str]]:
         yield "fires", percent(stats["fires"]), "photographs with a value above zero somewhere"
     if "images" in stats and math.isfinite(stats["images"]):
         yield "images", f"{stats['images']:,.0f}", "photographs looked at"
-
-
-def _spread(record: ChannelRecord) -> Spread | None:
-    """Where the examples lie between the lowest and the highest activation."""
-    stats, examples = record.stats, [e for e in record.examples if math.isfinite(e.activation)]
-    low = min([e.activation for e in examples] + [stats.get("min", math.inf)])
-    high = max([e.activation for e in examples] + [stats.get("max", -math.inf)])
-    if not examples or not (math.isfinite(low) and math.isfinite(high) and low < high):
-        return None
-
-    def place(value: float) -> float:
-        return round(10 + 980 * (min(max(value, low), high) - low) / (high - low), 1)
-
-    def marks(side: Side) -> tuple[float, ...]:
-        return tuple(place(e.activation) for e in _of_side(examples, side))
-
-    mean, std = stats.get("mean", math.nan), stats.get("std", math.nan)
-    box = None
-    if math.isfinite(mean) and math.isfinite(std):
-        box = (place(mean - std), round(place(mean + std) - place(mean - std), 1))
-    return Spread(
-        zero=place(0) if low <= 0 <= high else None,
-        box=box,
-        mean=place(mean) if math.isfinite(mean) else None,
-        positive=marks("positive"),
-        negative=marks("negative"),
-        low=number(low),
-        high=number(high),
-    )
-
-
-def _of_side(examples: list[ExampleRecord], side: Side) -> list[ExampleRecord]:
-    return [example for example in examples if example.side == side]
 
 
 def _words(recipe: Mapping[str, object], render: RenderRecord) -> str:

@@ -72,7 +72,7 @@ def build_site(
     if not 1 <= options.quality <= 100:
         raise ConfigError(f"quality must be 1 to 100, not {options.quality}")
     if not options.publish_examples:
-        bare = [replace(channel, examples=()) for channel in catalogue.channels]
+        bare = [channel.without_photographs() for channel in catalogue.channels]
         catalogue = replace(catalogue, channels=bare)
 
     templates = overlay("templates", options.templates)

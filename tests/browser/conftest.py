@@ -14,7 +14,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "site"))
 
-from fake import TOY_LAYERS, FakeIndex, FakeMedia, catalogue, channel, examples, renders
+from fake import (
+    TOY_LAYERS,
+    FakeIndex,
+    FakeMedia,
+    catalogue,
+    channel,
+    classes,
+    examples,
+    renders,
+    spectrum,
+)
 
 from atlas.site import build_site
 
@@ -31,13 +41,32 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The atlas: whole channels, one with hostile labels, one dead, one with a single kind."""
+    """The atlas: whole channels, one with hostile labels, one dead, one with a single kind, one
+    with as many photographs as a page shows and more, one without labels."""
     out = tmp_path_factory.mktemp("browser-site")
     conv, mixed3a, mixed4c, _ = TOY_LAYERS
     hostile = ('"><script>console.error(1)</script>' + "W" * 5000,)
     channels = [channel(conv, i) for i in range(8)]
-    channels += [channel(mixed3a, 0, examples=examples("x", 10, hostile))]
-    channels += [channel(mixed3a, 5, renders=renders("mixed3a:5", started=False), examples=())]
+    channels += [
+        channel(
+            mixed3a,
+            0,
+            examples=examples("x", 10, hostile),
+            spectrum=spectrum("x", 3, hostile),
+            classes=classes(hostile),
+        ),
+        channel(mixed3a, 3, examples=examples("mixed3a:3", 30)),
+        channel(mixed3a, 4, examples=examples("mixed3a:4", 25, ("",)), classes=()),
+        channel(
+            mixed3a,
+            5,
+            renders=renders("mixed3a:5", started=False),
+            examples=(),
+            spectrum=(),
+            classes=(),
+            histogram=None,
+        ),
+    ]
     channels += [channel(mixed3a, 11, renders=renders("mixed3a:11", ("negative",)), stats={})]
     channels += [channel(mixed4c, i) for i in range(48)]
     build_site(replace(catalogue(channels=channels)), FakeMedia(), out, FakeIndex())

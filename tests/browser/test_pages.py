@@ -11,7 +11,8 @@ pytestmark = pytest.mark.browser
 
 PAGES = (
     "index.html", "method.html", "404.html", "conv2d0/index.html", "mixed4c/index.html",
-    "mixed4c/7.html", "mixed3a/0.html", "mixed3a/5.html", "mixed3a/11.html",
+    "mixed4c/7.html", "mixed3a/0.html", "mixed3a/3.html", "mixed3a/4.html", "mixed3a/5.html",
+    "mixed3a/11.html",
 )  # fmt: skip
 WIDTHS = (320, 390, 768, 1280)
 
@@ -26,7 +27,7 @@ _FACTS = """() => ({
   bare: [...document.images].filter(
     i => !i.alt || !i.getAttribute('width') || !i.getAttribute('height')).map(i => i.src),
   oblong: [...document.images].filter(
-    i => Math.abs(i.clientWidth - i.clientHeight) > 1).map(i => i.src),
+    i => i.checkVisibility() && Math.abs(i.clientWidth - i.clientHeight) > 1).map(i => i.src),
   scripts: document.scripts.length,
   inline: document.querySelectorAll('[style], style').length,
 })"""
@@ -127,6 +128,7 @@ def test_pages_show_the_tiles_the_manifest_names(chromium, site):
             )
             found = {(src.removeprefix(site.as_uri() + "/"), x, side) for src, x, side, _ in shown}
             tiles = entry["renders"] + entry["examples"]
+            tiles += [crop for band in entry["spectrum"] for crop in band["examples"]]
             named = {(t["sheet"], t["tile"][0], t["tile"][2]) for t in tiles}
             assert found == named, entry["page"]
             widths = {src.removeprefix(site.as_uri() + "/"): w for src, _, _, w in shown}
@@ -134,6 +136,72 @@ def test_pages_show_the_tiles_the_manifest_names(chromium, site):
                 x, y, width, height = tile["tile"]
                 assert (y, width) == (0, height)
                 assert x + width <= widths[tile["sheet"]]
+    finally:
+        page.close()
+
+
+def test_bands_stand_under_their_part_of_the_histogram(chromium, site):
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    try:
+        page.goto(f"{site.as_uri()}/mixed4c/7.html")
+        drawn = page.locator("svg.drawn").bounding_box()
+        bands = page.locator(".bands > li")
+        assert bands.count() == 10
+        for i in range(10):
+            box = bands.nth(i).bounding_box()
+            middle = drawn["x"] + drawn["width"] * (i + 0.5) / 10
+            assert abs(box["x"] + box["width"] / 2 - middle) < 4
+        outline = page.locator("svg.drawn path").first.bounding_box()
+        zero = page.locator("svg.drawn line").bounding_box()
+        assert abs(outline["x"] + outline["width"] - zero["x"]) < 1.5
+        # Left to right over −45 to 617.
+        assert abs(zero["x"] - drawn["x"] - drawn["width"] * 45 / 662) < 1.5
+    finally:
+        page.close()
+
+
+def test_the_spectrum_says_in_words_what_it_draws(chromium, site):
+    page = chromium.new_page()
+    try:
+        page.goto(f"{site.as_uri()}/mixed4c/7.html")
+        drawn = page.get_by_role("img", name="Histogram of the maxima of 1,000 photographs")
+        assert drawn.count() == 1
+        assert "400 photographs" in drawn.locator("desc").text_content()
+        table = page.get_by_role("table", name="Strongest classes")
+        assert table.get_by_role("rowheader").all_inner_texts()[:2] == [
+            "redbone",
+            "Norfolk terrier",
+        ]
+    finally:
+        page.close()
+
+
+def test_more_photographs_open_by_keyboard(chromium, site):
+    page = chromium.new_page()
+    try:
+        page.goto(f"{site.as_uri()}/mixed3a/3.html")
+        hidden = page.locator(".other .contacts img")
+        assert (hidden.count(), hidden.first.is_visible()) == (20, False)
+        page.locator(".other summary").focus()
+        page.keyboard.press("Enter")
+        assert hidden.first.is_visible()
+        box = hidden.first.bounding_box()
+        assert abs(box["width"] - box["height"]) < 1
+    finally:
+        page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_labels_and_numbers_do_not_run_into_each_other(chromium, site, width):
+    page = chromium.new_page(viewport={"width": width, "height": 900})
+    try:
+        for name in ("mixed4c/7.html", "mixed3a/0.html"):
+            page.goto(f"{site.as_uri()}/{name}")
+            spilt = page.eval_on_selector_all(
+                ".classes :is(th, td), .photos li, .bands li",
+                "all => all.filter(c => c.scrollWidth > c.clientWidth + 1).map(c => c.innerText)",
+            )
+            assert spilt == [], name
     finally:
         page.close()
 

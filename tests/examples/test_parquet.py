@@ -65,6 +65,9 @@ def test_images_come_in_order_of_files_and_rows(tmp_path, pictures):
     assert [item.label for item in source.items[:2]] == ["tench", "zebra"]
     with pytest.raises(IndexError):
         source.load(11)
+    for absent in ("c/x.parquet#0", "a/x.parquet#7", "a/x.parquet", "b/x.parquet#-1"):
+        with pytest.raises(KeyError):
+            source.index_of(absent)
 
 
 @pytest.mark.parametrize(("column", "struct"), [("img", True), ("image", False), ("jpg", False)])
@@ -89,6 +92,17 @@ def test_fingerprints_follow_the_bytes(tmp_path, pictures):
     other = open_source(f"parquet:{tmp_path}/x.parquet")
     assert other.fingerprint(digest_of) != before
     assert other.digest(3, digest_of) != row
+
+
+def test_digests_ask_for_each_file_once(tmp_path, pictures):
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.parquet", [encoded(p) for p in pictures])
+    asked = []
+    source = open_source(f"parquet:{tmp_path}/*.parquet")
+    digests = {source.digest(i, lambda path: asked.append(path) or path.name) for i in range(22)}
+    assert asked == list(source.files)
+    assert "b.parquet#3" in digests
+    assert len(digests) == 22
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path, pictures):

@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from atlas.site.catalogue import (
+    BandRecord,
     Catalogue,
     ChannelRecord,
+    ClassRecord,
+    CropRecord,
     DatasetRecord,
     ExampleRecord,
+    HistogramRecord,
     Kind,
     ModelRecord,
     RenderRecord,
@@ -105,11 +109,51 @@ STATS: Mapping[str, float] = {
 }  # fmt: skip
 
 
+HISTOGRAM = HistogramRecord(-48.0, 16.0, (3, 60, 400, 250, 0, 120, *(4,) * 35, 12, 13, 1, 1))
+"""The maxima of 1,000 photographs, from just above −48 to 617."""
+
+
+def spectrum(
+    unit: str, each: int = 3, labels: Sequence[str] = LABELS, empty: Sequence[int] = (7,)
+) -> tuple[BandRecord, ...]:
+    """Ten bands of [−45, 617] with `each` photographs, but for those that are `empty`.
+
+    The last photograph of the highest band is the highest of all, which `examples` has too.
+    """
+    edges = [-45 + 66.2 * i for i in range(10)] + [617.0]
+    bands = []
+    for band in range(10):
+        low, high = edges[band], edges[band + 1]
+        crops = [
+            CropRecord(
+                source=f"{unit}/band/{band}-{i}.jpg",
+                label=labels[(band + i) % len(labels)],
+                activation=low + (high - low) * (i + 1) / each,
+                position=(1, 2),
+                crop=(5, 5, 95, 95),
+            )
+            for i in range(0 if band in empty else each)
+        ]
+        if band == 9 and crops:
+            first = vars(examples(unit, 1, labels)[0])
+            crops[-1] = CropRecord(**{k: first[k] for k in vars(crops[-1])})
+        bands.append(BandRecord(low, high, tuple(crops)))
+    return tuple(bands)
+
+
+def classes(labels: Sequence[str] = LABELS, count: int = 50) -> tuple[ClassRecord, ...]:
+    """A class for each label, strongest first."""
+    return tuple(
+        ClassRecord(label, 300.0 - 40 * i, count, 3.0 - 0.5 * i) for i, label in enumerate(labels)
+    )
+
+
 def channel(layer: Layer, index: int, **changes: object) -> ChannelRecord:
     """A complete channel; `changes` replace its fields."""
     unit = f"{layer.name}:{index}"
     fields: dict[str, object] = {
         "renders": renders(unit), "examples": examples(unit), "stats": STATS,
+        "spectrum": spectrum(unit), "histogram": HISTOGRAM, "classes": classes(),
     }  # fmt: skip
     fields.update(changes)
     return ChannelRecord(layer.name, index, layer.branch_of(index).name, **fields)  # type: ignore[arg-type]
@@ -151,11 +195,11 @@ class FakeMedia:
     def render_digest(self, record: RenderRecord) -> str:
         return _digest(f"{record.recipe_sha256}/{record.size}/{self.salt}")
 
-    def crop(self, record: ExampleRecord) -> NDArray[np.uint8]:
+    def crop(self, record: CropRecord) -> NDArray[np.uint8]:
         self.asked["crop"] += 1
         return noise(self.crop_digest(record), record.crop[2] - record.crop[0])
 
-    def crop_digest(self, record: ExampleRecord) -> str:
+    def crop_digest(self, record: CropRecord) -> str:
         return _digest(f"{record.source}/{record.crop}/{self.salt}")
 
 

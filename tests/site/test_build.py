@@ -4,15 +4,18 @@ from dataclasses import replace
 
 import pytest
 from fake import (
+    LABELS,
     TOY_LAYERS,
     FakeIndex,
     FakeMedia,
     catalogue,
     channel,
+    classes,
     examples,
     googlenet_layers,
     renders,
     snapshot,
+    spectrum,
 )
 
 from atlas.errors import ConfigError, OutputError
@@ -60,11 +63,41 @@ def test_manifest_has_every_key_of_format_1(site):
     assert entry["stats"]["fires"] == 0.24
 
 
+def test_manifest_has_spectrum_histogram_and_classes(site):
+    manifest = json.loads((site / "manifest.json").read_bytes())
+    entry = next(c for c in manifest["channels"] if (c["layer"], c["index"]) == ("mixed3a", 5))
+    bands = entry["spectrum"]
+    assert [len(band["examples"]) for band in bands] == [3, 3, 3, 3, 3, 3, 3, 0, 3, 3]
+    assert bands[0]["range"] == pytest.approx([-45.0, 21.2])
+    assert [band["range"][1] for band in bands[:-1]] == [band["range"][0] for band in bands[1:]]
+    assert bands[0]["examples"][0] == {
+        "source": "mixed3a:5/band/0-0.jpg", "label": "redbone",
+        "activation": pytest.approx(-45 + 66.2 / 3), "position": [1, 2], "crop": [5, 5, 95, 95],
+        "sheet": "media/examples/mixed3a/5.jpg", "tile": [18 * 112, 0, 112, 112],
+    }  # fmt: skip
+    assert bands[9]["examples"][2]["tile"] == entry["examples"][0]["tile"]
+    assert (entry["histogram"]["start"], entry["histogram"]["width"]) == (-48.0, 16.0)
+    assert sum(entry["histogram"]["counts"]) == 1000
+    assert entry["classes"][0] == {"label": "redbone", "mean": 300.0, "count": 50}
+
+
+def test_manifest_lists_the_channels_of_every_class(site):
+    manifest = json.loads((site / "manifest.json").read_bytes())
+    assert [one["label"] for one in manifest["classes"]] == sorted(LABELS)
+    one = next(one for one in manifest["classes"] if one["label"] == "papillon")
+    assert one["count"] == 50
+    assert len(one["channels"]) == len(manifest["channels"])
+    assert one["channels"][0] == {
+        "layer": "conv2d0", "index": 0, "mean": 180.0, "selectivity": 1.5,
+    }  # fmt: skip
+
+
 def test_everything_the_manifest_names_exists(site):
     manifest = json.loads((site / "manifest.json").read_bytes())
     for entry in manifest["channels"]:
         assert (site / entry["page"]).is_file()
-        for tile in entry["renders"] + entry["examples"]:
+        crops = [crop for band in entry["spectrum"] for crop in band["examples"]]
+        for tile in entry["renders"] + entry["examples"] + crops:
             assert (site / tile["sheet"]).is_file()
 
 
@@ -143,12 +176,19 @@ def test_unpublished_photographs_leave_no_trace(tmp_path):
     for name, (_, data) in snapshot(tmp_path).items():
         assert b"redbone" not in data, name
         assert b"media/examples" not in data, name
+    manifest = json.loads((tmp_path / "manifest.json").read_bytes())
+    assert manifest["classes"] == []
+    assert manifest["channels"][0]["histogram"]["width"] == 16.0  # numbers may stay
 
 
 def test_hostile_labels_are_only_text(tmp_path):
     bad = '"><script>alert(1)</script><img src=x onerror=alert(1)>' + "A" * 5000
     bad += "\x00\u202e\udcff"
-    atlas = small(examples=examples("x", labels=(bad,)))
+    atlas = small(
+        examples=examples("x", labels=(bad,)),
+        spectrum=spectrum("x", labels=(bad,)),
+        classes=classes((bad,)),
+    )
     build(tmp_path, replace(atlas, title=bad, model=replace(atlas.model, title=bad)))
     for page in tmp_path.rglob("*.html"):
         text = page.read_text("utf-8")
@@ -156,8 +196,13 @@ def test_hostile_labels_are_only_text(tmp_path):
         assert "onerror=alert(1)>" not in text.replace("&gt;", "")
         assert "A" * 200 not in text
         assert "\x00" not in text
-    entry = json.loads((tmp_path / "manifest.json").read_bytes())["channels"][0]
+    data = (tmp_path / "manifest.json").read_bytes()
+    assert not any(mark in data for mark in (b"<", b">", b"&"))  # safe inside of a script
+    manifest = json.loads(data)
+    entry = manifest["channels"][0]
     assert entry["examples"][0]["label"] == bad
+    assert entry["spectrum"][0]["examples"][0]["label"] == bad
+    assert entry["classes"][0]["label"] == manifest["classes"][0]["label"] == bad
 
 
 @pytest.mark.parametrize(
@@ -167,7 +212,7 @@ def test_hostile_labels_are_only_text(tmp_path):
 def test_any_subset_of_kinds_makes_a_page(tmp_path, kinds, with_examples):
     changes = {"renders": renders("mixed3a:0", kinds), "stats": {}}
     if not with_examples:
-        changes["examples"] = ()
+        changes |= {"examples": (), "spectrum": (), "classes": ()}
     build(tmp_path, replace(small(**changes), dataset=None))
     page = (tmp_path / "mixed3a" / "0.html").read_text("utf-8")
     for kind in ("positive", "diverse", "neuron", "negative"):
@@ -186,6 +231,64 @@ def test_the_page_says_what_the_data_says(site):
     assert f"{number(first.activation / 50)} ×" in page
     assert '<a rel="prev" href="6.html">' in page
     assert '<a rel="next" href="8.html">' in page
+
+
+def test_the_best_are_shown_and_the_rest_are_a_click_away(tmp_path):
+    build(tmp_path, small(examples=examples("mixed3a:0", 30)))
+    page = (tmp_path / "mixed3a" / "0.html").read_text("utf-8")
+    agree, other = page.split('<h2 id="other">')
+    other = other.split('<h2 id="spectrum">')[0]
+    for part, amount, more in ((agree, 25, 5), (other, 10, 20)):
+        shown, behind = part.split(f"<summary>{more} more</summary>")
+        assert shown.split('<ul class="photos')[1].count("<img") == amount
+        assert behind.split("</details>")[0].count("<img") == more
+
+
+def test_the_spectrum_and_the_classes_are_on_the_page(site):
+    page = (site / "mixed4c" / "7.html").read_text("utf-8")
+    drawn = page.split('<svg class="drawn"')[1].split("<ol")[0]
+    assert 'role="img" aria-labelledby="drawn-t drawn-d"' in drawn
+    assert '<title id="drawn-t">Histogram of the maxima of 1,000 photographs' in drawn
+    assert '<path class="neg" d="M0 200V' in drawn
+    bands = page.split('<ol class="bands">')[1].split("</ol>")[0].split("<li>")[1:]
+    assert [band.count("<img") for band in bands] == [3, 3, 3, 3, 3, 3, 3, 0, 3, 3]
+    assert "<b>−45.0 to 21.2</b>" in bands[0]
+    assert '<span class="none">none</span>' in bands[7]
+    table = page.split('aria-labelledby="classes"')[1].split("</table>")[0]
+    assert table.count("<tr>") == 1 + len(LABELS) + 1
+    assert "<bdi>papillon</bdi>" in table
+    assert '<rect width="60%"' in table
+
+
+@pytest.mark.parametrize("lacking", ["spectrum", "histogram", "classes"])
+def test_a_page_does_without_what_the_dataset_lacks(tmp_path, lacking):
+    build(tmp_path, small(**{lacking: None if lacking == "histogram" else ()}))
+    page = (tmp_path / "mixed3a" / "0.html").read_text("utf-8")
+    assert ('id="spectrum"' in page) == (lacking != "spectrum")
+    assert ('class="drawn"' in page) == (lacking == "classes")
+    assert ("Strongest classes" in page) == (lacking != "classes")
+
+
+def test_a_channel_page_keeps_within_its_budget(tmp_path):
+    layers = googlenet_layers()
+    labels = ("German short-haired pointer", "black and gold garden spider", "analog clock")
+    full = channel(
+        layers[10], 832 - 1,
+        renders=renders("mixed5a:831", size=224),
+        examples=tuple(
+            replace(one, source=f"n02100236/n02100236_{one.rank:05}.JPEG")
+            for one in examples("mixed5a:831", 25, labels)
+        ),
+        spectrum=spectrum("mixed5a:831", labels=labels, empty=()),
+        classes=classes(labels * 3 + labels[:1], 1300),
+    )  # fmt: skip
+    # One channel of every layer, for a header as long as it gets, and a recipe of usual length.
+    atlas = catalogue(layers, [channel(la, 0) for la in layers] + [full])
+    recipe = {f"transforms.key_{i}": "-5.0, -4.0, -3.0, -2.0" for i in range(25)}
+    build(tmp_path, replace(atlas, recipe=recipe))
+    page = (tmp_path / "mixed5a" / "831.html").read_bytes()
+    assert page.count(b"<img") == 7 + 2 * 25 + 30
+    assert len(page) <= 30_000
 
 
 def test_scores_are_not_compared_without_a_best_score(tmp_path):

@@ -39,11 +39,32 @@ def test_a_layer_of_several_strips_gets_one_of_samples():
 
 
 def test_long_strips_are_cut():
-    many = channel(WIDE, 0, examples=examples("wide:0", 40))
-    tiles = plan_sheets(catalogue((WIDE,), [many]), "jpeg").examples["wide:0"]
-    assert [t.count for t in tiles] == [LONGEST] * LONGEST + [80 - LONGEST] * (80 - LONGEST)
+    many = channel(WIDE, 0, examples=examples("wide:0", 60))
+    plan = plan_sheets(catalogue((WIDE,), [many]), "jpeg")
+    tiles = plan.examples["wide:0"]
+    rest = 120 + 26 - LONGEST  # 27 photographs in the spectrum, one of them the first of all
+    assert [t.count for t in tiles] == [LONGEST] * LONGEST + [rest] * (120 - LONGEST)
     assert tiles[LONGEST].sheet == "media/examples/wide/0-1.jpg"
     assert tiles[LONGEST].index == 0
+    assert plan.spectrum["wide:0"][0][0].sheet == "media/examples/wide/0-1.jpg"
+
+
+def test_no_strip_is_wider_than_a_format_can_say():
+    kinds = ("neuron",) * 80
+    wide = [channel(WIDE, 0, renders=renders("wide:0", kinds, 256))]
+    for strip in plan_sheets(catalogue((WIDE,), wide), "webp").strips:
+        assert len(strip.sources) * strip.size <= 16_383
+
+
+def test_a_crop_that_is_shown_twice_is_laid_once():
+    plan = plan_sheets(catalogue(), "avif")
+    tiles, bands = plan.examples["mixed4c:7"], plan.spectrum["mixed4c:7"]
+    assert [len(band) for band in bands] == [3, 3, 3, 3, 3, 3, 3, 0, 3, 3]
+    assert bands[9][2] == tiles[0]
+    assert bands[0][0].index == 18
+    assert {t.count for t in tiles} == {18 + 26}
+    strip = next(s for s in plan.strips if s.path == "media/examples/mixed4c/7.avif")
+    assert len(strip.sources) == 18 + 26
 
 
 def test_tiles_are_capped_and_as_large_as_the_largest_render():

@@ -1,0 +1,93 @@
+"""Views of a dataset in batches, decoded while the network looks at those before."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.examples.decode import UnreadableImageError
+from atlas.examples.sources import Source
+from atlas.examples.view import Viewing
+from atlas.examples.workers import Encoded, View, Workers
+
+THREADS = 2
+"""Threads that decode where no processes do."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Views (crop, crop, 3) of a batch and their numbers, what of it cannot be read and why, and
+    whether it is the last of its chunk."""
+
+    chunk: range
+    numbers: list[int]
+    views: list[NDArray[np.uint8]]
+    skipped: dict[int, str]
+    last: bool
+
+
+def batches(
+    source: Source, viewing: Viewing, todo: Sequence[range], size: int, workers: int = 0
+) -> Iterator[Batch]:
+    """Batches of these chunks in order, each from a multiple of `size` of its chunk.
+
+    Args:
+        workers: processes that decode; with 0, or where images do not come as bytes, threads of
+            this process do.
+    """
+    cut = [
+        (chunk, range(begin, min(begin + size, chunk.stop)))
+        for chunk in todo
+        for begin in range(chunk.start, chunk.stop, size)
+    ]
+    with ExitStack() as stack:
+        threads = stack.enter_context(ThreadPoolExecutor(max(workers, THREADS)))
+        views: Callable[[range], list[View]]
+        if workers and cut and source.encoded(cut[0][1][0]) is not None:
+            pool = stack.enter_context(Workers(workers))
+
+            def views(indices: range) -> list[View]:
+                return pool.views([_encoded(source, index) for index in indices], viewing)
+
+            depth = workers + 1
+        else:
+
+            def views(indices: range) -> list[View]:
+                return [_view(source, index, viewing) for index in indices]
+
+            depth = THREADS
+        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        ahead: deque[Future[list[View]]] = deque()
+        for at, (chunk, indices) in enumerate(cut):
+            while len(ahead) < depth and at + len(ahead) < len(cut):
+                ahead.append(threads.submit(views, cut[at + len(ahead)][1]))
+            numbers: list[int] = []
+            seen: list[NDArray[np.uint8]] = []
+            skipped: dict[int, str] = {}
+            for index, view in zip(indices, ahead.popleft().result(), strict=True):
+                if isinstance(view, str):
+                    skipped[index] = view
+                else:
+                    numbers.append(index)
+                    seen.append(view)
+            yield Batch(chunk, numbers, seen, skipped, indices.stop == chunk.stop)
+
+
+def _view(source: Source, index: int, viewing: Viewing) -> View:
+    try:
+        return viewing.apply(source.load(index))
+    except UnreadableImageError as error:
+        return str(error)
+
+
+def _encoded(source: Source, index: int) -> Encoded:
+    try:
+        return source.encoded(index) or "no image"
+    except UnreadableImageError as error:
+        return str(error)
