@@ -17,6 +17,7 @@ from atlas.examples.sources import open_source
 from atlas.examples.table import ExampleTable, pack, unpack
 from atlas.fields import PHOTOGRAPHS, Fields
 from atlas.gather import StoreMedia, gather
+from atlas.heat import Heat
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import load_model
 from atlas.optvis.optimize import Rendered
@@ -67,6 +68,7 @@ class Project:
         self.plan: Plan = make_plan(config, recipe, self.network, fingerprint, self.device)
         self.network.to(self.device)
         self.fields: Fields | None = None
+        self.heat: Heat | None = None
         if self.source is not None and fingerprint is not None:
             self.fields = Fields(
                 self.network,
@@ -76,6 +78,7 @@ class Project:
                 self.store,
                 self.device,
             )
+            self.heat = Heat(self.network, self.source, self.plan, self.store, self.device)
 
     def finish(self) -> Report:
         """Close the store and return what was done."""
@@ -134,6 +137,8 @@ class Project:
         self.report.tables, self.report.tables_reused = len(missing), len(layers) - len(missing)
         if missing and not dry_run:
             self._survey(missing if shard == (1, 1) else layers, shard)
+        if not dry_run:
+            self._maps()
         if layers and (skipped := self.skipped()):
             names = ", ".join(f"{clean(name, 300)} ({reason})" for name, reason in skipped)
             self.report.warnings.append(
@@ -144,7 +149,8 @@ class Project:
         """Pass over the dataset, or over a shard's part of it, and keep the tables there are."""
         assert self.source is not None
         assert self.fields is not None
-        with Progress("receptive fields", PHOTOGRAPHS, "images", self.quiet) as progress:
+        measured = min(PHOTOGRAPHS, len(self.source))
+        with Progress("receptive fields", measured, "images", self.quiet) as progress:
             self.fields.measure(layers, progress.advance)
         dataset = str(self.plan.examples[layers[0]]["dataset"])
         survey = Survey(
@@ -171,6 +177,15 @@ class Project:
             }
             self.store.put_arrays(self.plan.examples[layer], pack(table), facts)
             self.report.images = table.images
+
+    def _maps(self) -> None:
+        """Make the maps the store lacks, once all tables are there: other shards may come yet."""
+        if self.heat is None or not self.heat.missing():
+            return
+        tables = {layer: table for layer in self.plan.examples if (table := self.table(layer))}
+        if len(tables) == len(self.plan.examples):
+            with Progress("maps", self.heat.images(tables), "images", self.quiet) as progress:
+                self.heat.make(tables, progress.advance)
 
     def table(self, layer: str) -> ExampleTable | None:
         """The example table of a layer, if the store has it whole."""
@@ -205,6 +220,7 @@ class Project:
             self.source,
             tables,
             self.fields,
+            self.heat,
             [name for name, _ in self.skipped()],
         )
         lacking_tables = [layer for layer in self.plan.examples if layer not in tables]
@@ -226,7 +242,7 @@ class Project:
             bars.setdefault(stage, Progress(stage, total, "files", self.quiet)).advance(done)
 
         try:
-            media = StoreMedia(self.store, self.source)
+            media = StoreMedia(self.store, self.source, self.heat)
             self.report.site = build_site(
                 catalogue, media, site.out, _Memo(self.store), options, progress
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -84,13 +85,10 @@ class Fields:
         total = len(self._source)
         indices = np.unique(np.linspace(0, total - 1, min(PHOTOGRAPHS, total)).round().astype(int))
         views = []
-        for done, index in enumerate(indices.tolist()):
-            try:
+        for done, index in enumerate(indices.tolist(), 1):
+            with suppress(UnreadableImageError):
                 views.append(self._viewing.apply(self._source.load(index)))
-            except UnreadableImageError:
-                continue
-            finally:
-                advance(done)
+            advance(done)
         crop = self._viewing.crop
         stacked = np.stack(views) if views else np.empty((0, crop, crop, 3), np.uint8)
         x = torch.from_numpy(stacked).to(self._device).permute(0, 3, 1, 2)

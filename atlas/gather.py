@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 import atlas
 from atlas.config import Config
@@ -16,6 +17,7 @@ from atlas.examples.decode import UnreadableImageError
 from atlas.examples.sources import Source
 from atlas.examples.table import ExampleTable
 from atlas.fields import Fields
+from atlas.heat import Heat
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import ZOO
 from atlas.optvis.recipe import Recipe
@@ -30,7 +32,10 @@ from atlas.site.catalogue import (
     DatasetRecord,
     ModelRecord,
     RenderRecord,
+    WholeTile,
 )
+from atlas.spotlight import VERSION as SPOTLIGHT
+from atlas.spotlight import lit, middle, outlined
 from atlas.store import Store, key_of
 from atlas.units import Unit
 
@@ -43,13 +48,14 @@ def gather(
     source: Source | None,
     tables: Mapping[str, ExampleTable],
     fields: Fields | None,
+    heat: Heat | None = None,
     skipped: Sequence[str] = (),
 ) -> tuple[Catalogue, int]:
     """The catalogue of what the store holds of a plan, and how many renders it lacks."""
     missing = 0
     channels = []
     layers = {layer.name: layer for layer in network.layers}
-    seen = _photographs(plan, source, tables, fields)
+    seen = _photographs(plan, source, tables, fields, heat)
     for unit in plan.units:
         renders: list[RenderRecord] = []
         table = tables.get(unit.layer)
@@ -98,6 +104,7 @@ def _photographs(
     source: Source | None,
     tables: Mapping[str, ExampleTable],
     fields: Fields | None,
+    heat: Heat | None,
 ) -> dict[Unit, Photographs]:
     """What photographs tell of the plan's channels, for the layers that have a table."""
     if source is None or fields is None:
@@ -106,7 +113,8 @@ def _photographs(
     found = {}
     for layer, table in tables.items():
         channels = [unit.index for unit in plan.units if unit.layer == layer]
-        for index, one in photographs_of(table, channels, fields.of(layer), crops).items():
+        maps = heat.of(layer) if heat is not None else {}
+        for index, one in photographs_of(table, channels, fields.of(layer), crops, maps).items():
             found[Unit(layer, index)] = one
     return found
 
@@ -163,8 +171,8 @@ _BEST = {
 class StoreMedia:
     """Pictures for the site: masters from the store, crops from the dataset."""
 
-    def __init__(self, store: Store, source: Source | None) -> None:
-        self._store, self._source = store, source
+    def __init__(self, store: Store, source: Source | None, heat: Heat | None = None) -> None:
+        self._store, self._source, self._heat = store, source, heat
 
     def render(self, record: RenderRecord) -> NDArray[np.uint8]:
         """The master of a render, (S, S, 3)."""
@@ -176,18 +184,44 @@ class StoreMedia:
 
     def crop(self, record: CropRecord) -> NDArray[np.uint8]:
         """The square crop of an example out of its photograph."""
-        if self._source is None:
-            raise DatasetError("examples need their dataset")
-        try:
-            image = self._source.load(self._source.index_of(record.source))
-        except UnreadableImageError as error:
-            raise DatasetError(f"{record.source} can no longer be read: {error}") from error
-        return np.asarray(image.crop(record.crop))
+        return np.asarray(self._photograph(record).crop(record.crop))
 
     def crop_digest(self, record: CropRecord) -> str:
         """A digest of the image's bytes and the crop's place."""
+        return _sha256(f"{self._bytes_digest(record)}:{record.crop}")
+
+    def whole(self, tile: WholeTile) -> NDArray[np.uint8]:
+        """The middle square of a photograph, with its crop outlined or lit by the map."""
+        record = tile.record
+        image = self._photograph(record.example)
+        square = middle(image)
+        if not tile.lit:
+            return outlined(square, record.example.crop, image.size)
+        if self._heat is None:
+            raise DatasetError("a photograph is lit by the maps of its dataset's tables")
+        return lit(square, self._heat.light(tile.layer, tile.index, image.size))
+
+    def whole_digest(self, tile: WholeTile) -> str:
+        """A digest of the image's bytes and of the crop's place or the map."""
+        by = tile.record.map_sha256 if tile.lit else tile.record.example.crop
+        return _sha256(f"{self._bytes_digest(tile.record.example)}:whole {SPOTLIGHT}:{by}")
+
+    def _photograph(self, record: CropRecord) -> Image.Image:
+        source = self._opened()
+        try:
+            return source.load(source.index_of(record.source))
+        except UnreadableImageError as error:
+            raise DatasetError(f"{record.source} can no longer be read: {error}") from error
+
+    def _bytes_digest(self, record: CropRecord) -> str:
+        source = self._opened()
+        return source.digest(source.index_of(record.source), self._store.file_digest)
+
+    def _opened(self) -> Source:
         if self._source is None:
             raise DatasetError("examples need their dataset")
-        digest = self._source.digest(self._source.index_of(record.source), self._store.file_digest)
-        text = f"{digest}:{record.crop}"
-        return hashlib.sha256(text.encode()).hexdigest()
+        return self._source
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

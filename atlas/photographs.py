@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from atlas.site.catalogue import (
     ExampleRecord,
     HistogramRecord,
     Side,
+    WholeRecord,
 )
 
 PER_BAND = 3
@@ -35,6 +37,7 @@ class Photographs:
     spectrum: tuple[BandRecord, ...]
     histogram: HistogramRecord | None
     classes: tuple[ClassRecord, ...]
+    whole: WholeRecord | None
 
 
 class Crops:
@@ -61,9 +64,13 @@ class Crops:
 
 
 def photographs_of(
-    table: ExampleTable, channels: Sequence[int], field: ReceptiveField, crops: Crops
+    table: ExampleTable,
+    channels: Sequence[int],
+    field: ReceptiveField,
+    crops: Crops,
+    maps: Mapping[int, NDArray[np.float32]],
 ) -> dict[int, Photographs]:
-    """The records of some channels of a layer, by number."""
+    """The records of some channels of a layer, by number; `maps` are of their best photographs."""
     rows = np.array(channels, dtype=np.int64)
 
     def cut(
@@ -89,6 +96,7 @@ def photographs_of(
             _spectrum(table, channel, histogram, [band[row] for band in bands]),
             histogram,
             _classes(table, channel, histogram),
+            _whole(channel, top[row], maps),
         )
     return found
 
@@ -125,6 +133,16 @@ def _side(side: Side, crops: Sequence[CropRecord]) -> tuple[ExampleRecord, ...]:
     return tuple(
         ExampleRecord(**vars(crop), side=side, rank=rank) for rank, crop in enumerate(crops)
     )
+
+
+def _whole(
+    channel: int, top: Sequence[CropRecord], maps: Mapping[int, NDArray[np.float32]]
+) -> WholeRecord | None:
+    if not top or channel not in maps:
+        return None
+    map_ = maps[channel]
+    digest = hashlib.sha256(f"{map_.shape}".encode() + map_.tobytes()).hexdigest()
+    return WholeRecord(top[0], digest, bool((map_ > 0).any()))
 
 
 def _spectrum(

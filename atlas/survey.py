@@ -24,7 +24,7 @@ from atlas.examples.receptive import ReceptiveField
 from atlas.examples.sources import Source
 from atlas.examples.state import State
 from atlas.examples.view import Viewing
-from atlas.examples.workers import workers_for
+from atlas.examples.workers import decoding
 from atlas.models.network import Network
 from atlas.store import Store, key_of, write_atomically
 
@@ -117,23 +117,24 @@ class Survey:
             channels = columns_of(self._network, self._layers).total
             state = State.empty(channels, places(self._source, self._k), self._device)
         kept, last = state.images, time.monotonic()
-        going = passing(
-            self._network,
-            self._source,
-            self._layers,
-            state,
-            self._viewing,
-            self._device,
-            part,
-            advance,
-            workers_for(self.size(part) - state.images),
-        )
         advance(state.images + len(state.skipped))
-        for state in going:
-            enough = state.images - kept >= EVERY_IMAGES
-            if enough and time.monotonic() - last >= EVERY_SECONDS:
-                write_atomically(path, pack_state(state))
-                kept, last = state.images, time.monotonic()
+        with decoding(self.size(part) - state.images) as workers:
+            going = passing(
+                self._network,
+                self._source,
+                self._layers,
+                state,
+                self._viewing,
+                chunks(self._source, part),
+                self._device,
+                advance,
+                workers,
+            )
+            for state in going:
+                enough = state.images - kept >= EVERY_IMAGES
+                if enough and time.monotonic() - last >= EVERY_SECONDS:
+                    write_atomically(path, pack_state(state))
+                    kept, last = state.images, time.monotonic()
         path.unlink(missing_ok=True)
         return state
 

@@ -3,9 +3,10 @@
     python benchmarks/dataset_pass.py --weights googlenet-bvlc.safetensors --dataset folder:PATH
 
 Bare: the forward pass alone, over the same images already decoded and in batches of 16. Whole:
-decoding, the same forward pass, and every list, histogram and statistic of 5,808 channels. Both
-in turns, chunk of 64 images by chunk, so that what else the machine does meets both. Peak memory
-is this process's.
+decoding in worker processes, the same forward pass, and every list, histogram and statistic of
+5,808 channels. Both in turns, some 256 images at a time, so that what else the machine does meets
+both; no image is decoded ahead while the bare pass runs. Peak memory is that of this process and
+of the largest worker.
 """
 
 from __future__ import annotations
@@ -14,24 +15,29 @@ import argparse
 import platform
 import resource
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
-import torch
-
-import atlas
-from atlas.examples.collect import BATCH, chunks, columns_of, passing
-from atlas.examples.sources import open_source
-from atlas.examples.state import State
-from atlas.examples.view import Viewing
+from atlas.examples.workers import Workers
 
 
 def main() -> None:
+    # Workers import this file: what they do not need is imported here.
+    import numpy as np
+    import torch
+
+    import atlas
+    from atlas.examples.collect import BATCH, TOGETHER, chunks, columns_of, passing
+    from atlas.examples.sources import open_source
+    from atlas.examples.state import State
+    from atlas.examples.view import Viewing
+
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="googlenet-bvlc")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--workers", type=int, default=2, help="0: threads of this process")
     options = parser.parse_args()
     network = atlas.load_model(options.model, options.weights)
     source, viewing = open_source(options.dataset), Viewing(*network.view)
@@ -39,34 +45,42 @@ def main() -> None:
     channels = columns_of(network, layers).total
     bare = whole = 0.0
     images = 0
-    going = passing(network, source, layers, State.empty(channels, 25), viewing)
-    for chunk in chunks(source):
-        start = time.perf_counter()
-        next(going)
-        whole += time.perf_counter() - start
-        views = np.stack([viewing.apply(source.load(i)) for i in chunk])
-        start = time.perf_counter()
-        with torch.inference_mode():
-            for begin in range(0, len(views), BATCH):
-                x = torch.from_numpy(views[begin : begin + BATCH]).permute(0, 3, 1, 2)
-                for _ in network.walk(x.to(torch.float32).div(255).contiguous(), layers):
-                    pass
-        bare += time.perf_counter() - start
-        images += len(views)
-        if images % 256 < len(views) or images >= options.images:
+    every = chunks(source)
+    group = max(1, BATCH * TOGETHER // len(every[0]))
+    state = State.empty(channels, 25)
+    with Workers(options.workers) if options.workers else nullcontext() as workers:
+        for at in range(0, len(every), group):
+            todo = every[at : at + group]
+            start = time.perf_counter()
+            *_, state = passing(network, source, layers, state, viewing, todo, workers=workers)
+            whole += time.perf_counter() - start
+            indices = [index for chunk in todo for index in chunk if index not in state.skipped]
+            views = np.stack([viewing.apply(source.load(index)) for index in indices])
+            start = time.perf_counter()
+            with torch.inference_mode():
+                for begin in range(0, len(views), BATCH):
+                    x = torch.from_numpy(views[begin : begin + BATCH]).permute(0, 3, 1, 2)
+                    for _ in network.walk(x.to(torch.float32).div(255).contiguous(), layers):
+                        pass
+            bare += time.perf_counter() - start
+            images += len(views)
             print(
                 f"{images:6} images   bare {images / bare:6.1f} a second   "
                 f"whole {images / whole:6.1f}   {bare / whole:.0%}",
                 flush=True,
             )
-        if images >= options.images:
-            break
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+            if images >= options.images:
+                break
+    own, largest = (
+        resource.getrusage(who).ru_maxrss / 1e6
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    peak = own + options.workers * largest
     print(f"\nthe whole pass runs at {bare / whole:.0%} of the bare network; peak {peak:.2f} GB")
     print(
         f"channel-atlas {atlas.__version__}, torch {torch.__version__}, "
         f"python {platform.python_version()}, {channels:,} channels, "
-        f"batches of {BATCH}"
+        f"batches of {BATCH}, {options.workers} workers"
     )
 
 

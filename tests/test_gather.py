@@ -70,8 +70,9 @@ def table():
     )  # fmt: skip
 
 
-def of(table, channel=1):
-    return photographs_of(table, [channel], FIELD, Crops(Source(), VIEWING))[channel]
+def of(table, channel=1, maps=None):
+    crops = Crops(Source(), VIEWING)
+    return photographs_of(table, [channel], FIELD, crops, maps or {})[channel]
 
 
 def test_examples_are_the_lists_of_both_sides(table):
@@ -90,9 +91,22 @@ def test_examples_are_the_lists_of_both_sides(table):
 def test_many_channels_at_once_are_each_alone(table):
     source = Source()
     crops = Crops(source, VIEWING)
-    together = photographs_of(table, [2, 0, 1], FIELD, crops)
+    together = photographs_of(table, [2, 0, 1], FIELD, crops, {})
     assert together == {channel: of(table, channel) for channel in range(CHANNELS)}
     assert len(source.asked) == len(set(source.asked)) <= IMAGES
+
+
+def test_the_best_photograph_is_shown_whole_where_there_is_a_map(table):
+    map_ = np.full((8, 8), -1, np.float32)
+    silent = of(table, 1, {1: map_}).whole
+    assert vars(silent.example).items() <= vars(of(table).examples[0]).items()
+    assert not silent.fires
+    fires = of(table, 1, {1: map_ + np.eye(8, dtype=np.float32) * 2}).whole
+    assert fires.fires
+    assert fires.map_sha256 != silent.map_sha256
+    assert of(table, 1, {2: map_}).whole is None
+    nothing = replace(table, top_image=np.full_like(table.top_image, -1))
+    assert of(nothing, 1, {1: map_}).whole is None
 
 
 def test_bands_are_tenths_of_the_range_each_from_low_to_high(table):

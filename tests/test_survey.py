@@ -142,16 +142,18 @@ def test_damaged_remains_are_passed_over(many, tmp_path):
     assert os.listdir(path.parent) == []
 
 
-def test_memory_does_not_grow_with_the_dataset(many):
+def test_memory_does_not_grow_with_the_dataset(many, monkeypatch):
     """Lists and buckets stay as large as they were; sums take 16 bytes a chunk and channel."""
-    from atlas.examples.collect import columns_of, passing
+    from atlas.examples.collect import chunks, columns_of, passing
     from atlas.examples.state import State
 
     source, network = open_source(f"folder:{many}"), ToyNetwork()
     channels = columns_of(network, LAYERS).total
     state = State.empty(channels, 5)
     sizes = []
-    for done in itertools.islice(passing(network, source, LAYERS, state, Viewing(40, 32)), 5):
+    monkeypatch.setattr(collect, "TOGETHER", 4)
+    going = passing(network, source, LAYERS, state, Viewing(40, 32), chunks(source))
+    for done in itertools.islice(going, 5):
         tensors = [*vars(done.top).values(), done.buckets.counts]
         tensors += list(vars(done.buckets.images).values())
         sizes.append(sum(t.numel() * t.element_size() for t in tensors))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +32,16 @@ class Batch:
 
 
 def batches(
-    source: Source, viewing: Viewing, todo: Sequence[range], size: int, workers: int = 0
+    source: Source,
+    viewing: Viewing,
+    todo: Sequence[range],
+    size: int,
+    workers: Workers | None = None,
 ) -> Iterator[Batch]:
     """Batches of these chunks in order, each from a multiple of `size` of its chunk.
 
     Args:
-        workers: processes that decode; with 0, or where images do not come as bytes, threads of
+        workers: processes that decode; without, or where images do not come as bytes, threads of
             this process do.
     """
     cut = [
@@ -46,23 +49,20 @@ def batches(
         for chunk in todo
         for begin in range(chunk.start, chunk.stop, size)
     ]
-    with ExitStack() as stack:
-        threads = stack.enter_context(ThreadPoolExecutor(max(workers, THREADS)))
-        views: Callable[[range], list[View]]
-        if workers and cut and source.encoded(cut[0][1][0]) is not None:
-            pool = stack.enter_context(Workers(workers))
+    if workers is None or not source.portable:
+        depth = THREADS
 
-            def views(indices: range) -> list[View]:
-                return pool.views([_encoded(source, index) for index in indices], viewing)
+        def views(indices: range) -> list[View]:
+            return [_view(source, index, viewing) for index in indices]
+    else:
+        depth = workers.count + 1
+        pool = workers
 
-            depth = workers + 1
-        else:
+        def views(indices: range) -> list[View]:
+            return pool.views([_encoded(source, index) for index in indices], viewing)
 
-            def views(indices: range) -> list[View]:
-                return [_view(source, index, viewing) for index in indices]
-
-            depth = THREADS
-        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+    threads = ThreadPoolExecutor(depth)
+    try:
         ahead: deque[Future[list[View]]] = deque()
         for at, (chunk, indices) in enumerate(cut):
             while len(ahead) < depth and at + len(ahead) < len(cut):
@@ -77,6 +77,8 @@ def batches(
                     numbers.append(index)
                     seen.append(view)
             yield Batch(chunk, numbers, seen, skipped, indices.stop == chunk.stop)
+    finally:
+        threads.shutdown(wait=True, cancel_futures=True)
 
 
 def _view(source: Source, index: int, viewing: Viewing) -> View:
@@ -88,6 +90,6 @@ def _view(source: Source, index: int, viewing: Viewing) -> View:
 
 def _encoded(source: Source, index: int) -> Encoded:
     try:
-        return source.encoded(index) or "no image"
+        return source.encoded(index)
     except UnreadableImageError as error:
         return str(error)

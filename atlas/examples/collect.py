@@ -13,17 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from atlas.errors import DatasetError
 from atlas.examples.ahead import batches
 from atlas.examples.crop import crop_boxes
 from atlas.examples.distinct import choose, overlaps
+from atlas.examples.look import Columns, Look, look_at
 from atlas.examples.receptive import ReceptiveField, theoretical
 from atlas.examples.sources import Source
-from atlas.examples.state import Columns, Look, State
+from atlas.examples.state import State
 from atlas.examples.table import ExampleTable, Listed, table_of
 from atlas.examples.view import Viewing
+from atlas.examples.workers import Workers
 from atlas.models.network import Network
 
 VERSION = 3
@@ -67,7 +68,8 @@ def collect(
     """
     viewing = viewing or Viewing(*network.view)
     whole = State.empty(columns_of(network, layers).total, places(source, k), device)
-    for state in passing(network, source, layers, whole, viewing, device, progress=progress):
+    todo = chunks(source)
+    for state in passing(network, source, layers, whole, viewing, todo, device, progress):
         whole = state
     fields = {layer: theoretical(network.path(layer)) for layer in layers}
     return finish(source, columns_of(network, layers), fields, whole, k, viewing)
@@ -102,17 +104,21 @@ def passing(
     layers: Sequence[str],
     state: State,
     viewing: Viewing,
+    todo: Sequence[range],
     device: torch.device | str = "cpu",
-    part: tuple[int, int] = (1, 1),
     progress: Callable[[int], None] | None = None,
-    workers: int = 0,
+    workers: Workers | None = None,
 ) -> Iterator[State]:
     """Go on with a pass from `state`, which is used up; yields the state now and then, always with
-    whole chunks. `progress` is told after each batch how many images are done; `workers` are the
-    processes that decode (`workers`)."""
+    whole chunks.
+
+    Args:
+        todo: the chunks to pass over; those that `state` covers are passed by.
+        progress: told after each batch how many images are done.
+        workers: processes that decode; by default threads of this one do.
+    """
     columns = columns_of(network, layers)
-    todo = [chunk for chunk in chunks(source, part) if chunk.start not in state.seen]
-    scratch: dict[str, Tensor] = {}
+    todo = [chunk for chunk in todo if chunk.start not in state.seen]
     done = state.images + len(state.skipped)
     looks: list[Look] = []
     labels: list[str] = []
@@ -127,7 +133,7 @@ def passing(
             images = torch.tensor(batch.numbers, device=device)
             labels += [source.items[number].label for number in batch.numbers]
             with torch.inference_mode():
-                look, maps = _look(network, x, images, start, columns, scratch)
+                look, maps = look_at(network, x, images, start, columns)
             looks.append(look)
         done += len(batch.numbers) + len(batch.skipped)
         if progress is not None:
@@ -146,63 +152,6 @@ def passing(
             skipped = {}
             if batch.last:
                 yield state
-
-
-def _look(
-    network: Network,
-    x: Tensor,
-    images: Tensor,
-    chunk: int,
-    columns: Columns,
-    scratch: dict[str, Tensor],
-) -> tuple[Look, Mapping[str, tuple[int, int]]]:
-    """What a batch of a chunk shows in every channel, and the size of each layer's map.
-
-    `scratch` holds room for rectified maps from batch to batch: making it anew takes longer than
-    filling it.
-    """
-    wide = (len(x), columns.total)
-    high, low, score, negative = (torch.empty(wide, device=x.device) for _ in range(4))
-    high_at, low_at = (torch.empty(wide, dtype=torch.int32, device=x.device) for _ in range(2))
-    sums = torch.empty(2, columns.total, dtype=torch.float64, device=x.device)
-    maps = {}
-    for name, taps in network.walk(x, tuple(columns.layers)):
-        at = slice(*columns.layers[name])
-        maps[name] = (taps.shape[2], taps.shape[3])
-        flat = taps.flatten(2)
-        high[:, at], where = _extreme(flat, torch.Tensor.amax, torch.Tensor.argmax)
-        high_at[:, at] = where.to(torch.int32)
-        low[:, at], where = _extreme(flat, torch.Tensor.amin, torch.Tensor.argmin)
-        low_at[:, at] = where.to(torch.int32)
-        by_image = flat.sum(2)
-        sums[0, at] = by_image.sum(0, dtype=torch.float64)
-        sums[1, at] = torch.linalg.vector_norm(flat, dim=2).double().square().sum(0)
-        rectified = scratch.setdefault(name, torch.empty_like(flat))
-        if len(rectified) != len(flat):
-            rectified = torch.empty_like(flat)
-        positive = torch.clamp(flat, min=0, out=rectified).sum(2)
-        score[:, at] = positive / flat.shape[2]
-        negative[:, at] = (positive - by_image) / flat.shape[2]  # ReLU(−a) = ReLU(a) − a
-    count = {chunk: len(x)}
-    return Look(images, high, high_at, low, low_at, score, negative, {chunk: sums}, count), maps
-
-
-def _extreme(
-    flat: Tensor, best: Callable[..., Tensor], best_at: Callable[..., Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Largest or smallest value (B, C) of maps (B, C, N), and where it comes first.
-
-    Values are compared far faster than positions are followed: so first of every stretch of the
-    map, then of the stretches, then inside the one that won.
-    """
-    size = flat.shape[2]
-    length = next((n for n in range(128, 63, -1) if size % n == 0 and size >= 4 * n), size)
-    parts = flat.reshape(*flat.shape[:2], -1, length)
-    of_part = best(parts, 3)
-    part = best_at(of_part, 2)
-    value = of_part.gather(2, part[:, :, None])[:, :, 0]
-    inside = parts.gather(2, part[:, :, None, None].expand(-1, -1, 1, length))[:, :, 0]
-    return value, part * length + best_at(inside, 2)
 
 
 def finish(

@@ -25,7 +25,7 @@ class EncodedSource(ABC):
 
     spec: str
     items: Sequence[Item]
-    windows = False
+    windows, portable = False, True
 
     @abstractmethod
     def __len__(self) -> int:

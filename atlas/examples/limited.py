@@ -20,7 +20,7 @@ class LimitedSource:
     def __init__(self, whole: Source, limit: int) -> None:
         self._whole, self._limit = whole, limit
         self.spec = whole.spec
-        self.windows = whole.windows
+        self.windows, self.portable = whole.windows, whole.portable
         self.items: Sequence[Item] = LazyItems(limit, lambda index: whole.items[self._at(index)])
 
     def __len__(self) -> int:
@@ -41,7 +41,7 @@ class LimitedSource:
         """Image `index`, as `Source` has it."""
         return self._whole.load(self._at(index))
 
-    def encoded(self, index: int) -> Path | bytes | None:
+    def encoded(self, index: int) -> Path | bytes:
         """File or bytes of image `index`, as `Source` has it."""
         return self._whole.encoded(self._at(index))
 

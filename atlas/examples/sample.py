@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -141,7 +142,7 @@ class SampleSource:
     """
 
     spec = "sample"
-    windows = True
+    windows, portable = True, False
 
     def __init__(self) -> None:
         folders = {p: _package_folder(p) for p in dict.fromkeys(p.package for p in PHOTOGRAPHS)}
@@ -186,8 +187,11 @@ class SampleSource:
             raise UnreadableImageError("the photograph has changed its size")
         return photo.crop(box)
 
-    def encoded(self, index: int) -> None:
-        """Windows have no bytes of their own."""
+    def encoded(self, index: int) -> bytes:
+        """Window `index` as PNG."""
+        buffer = io.BytesIO()
+        self.load(index).save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue()
 
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of window `index` in pixels."""

@@ -45,6 +45,8 @@ class Source(Protocol):
     items: Sequence[Item]
     windows: bool
     """Whether items are windows of larger photographs, some of the same."""
+    portable: bool
+    """Whether images come as files or bytes that another process can decode."""
 
     def __len__(self) -> int:
         """How many images there are, readable or not."""
@@ -55,9 +57,9 @@ class Source(Protocol):
     def load(self, index: int) -> Image.Image:
         """Image `index`, upright, RGB, at its own size; `UnreadableImageError` if it cannot be."""
 
-    def encoded(self, index: int) -> Path | bytes | None:
-        """File or bytes of image `index`, for another process to decode; None where it comes
-        otherwise. `UnreadableImageError` where there are none."""
+    def encoded(self, index: int) -> Path | bytes:
+        """File or bytes of image `index`, for another process to decode where the source is
+        `portable`. `UnreadableImageError` where there are none."""
 
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of image `index` in pixels, without decoding it."""
@@ -72,7 +74,7 @@ class Source(Protocol):
 class FolderSource:
     """``folder:PATH``: images in class folders (ImageFolder layout), or flat, in sorted order."""
 
-    windows = False
+    windows, portable = False, True
 
     def __init__(self, path: str | Path) -> None:
         self.root = Path(path)

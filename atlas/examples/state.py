@@ -13,7 +13,6 @@ and of `SAMPLE` places, 16 bytes for each of at most 512 chunks, and 8 bytes for
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from atlas.errors import WorkError
 from atlas.examples.buckets import Buckets
+from atlas.examples.look import Look, added
 from atlas.examples.ranking import Ranking, Sample
 
 PER_BUCKET = 5
@@ -33,64 +33,6 @@ MOST_CLASSES = 2000
 
 FIXED = 2.0**20
 """Class sums are whole multiples of 1/`FIXED`, so that their order does not matter."""
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where the channels of each layer stand among all: layer → (start, stop)."""
-
-    layers: Mapping[str, tuple[int, int]]
-
-    @classmethod
-    def of(cls, widths: Mapping[str, int]) -> Columns:
-        """Columns for layers of so many channels, in this order."""
-        places, start = {}, 0
-        for name, width in widths.items():
-            places[name] = (start, start + width)
-            start += width
-        return cls(places)
-
-    @property
-    def total(self) -> int:
-        """Channels of all layers."""
-        return max((stop for _, stop in self.layers.values()), default=0)
-
-
-@dataclass(frozen=True)
-class Look:
-    """What B images showed in all C channels, each (B, C) but `images` (B,).
-
-    `high`, `low` are maximum and minimum over the map, `*_at` their flat positions; `score` is the
-    mean over the map of ReLU(a), `negative` of ReLU(−a). `sums` are, by the chunk the images
-    belong to, Σ a and Σ a² over all positions of all images, (2, C) float64, `seen` how many
-    images each chunk has.
-    """
-
-    images: Tensor
-    high: Tensor
-    high_at: Tensor
-    low: Tensor
-    low_at: Tensor
-    score: Tensor
-    negative: Tensor
-    sums: Mapping[int, Tensor]
-    seen: Mapping[int, int]
-
-    @classmethod
-    def joined(cls, looks: Sequence[Look]) -> Look:
-        """Several batches as one; sums of a chunk are added in their order."""
-        sums: dict[int, Tensor] = {}
-        seen: Counter[int] = Counter()
-        for look in looks:
-            sums = _added(sums, look.sums)
-            seen.update(look.seen)
-        names = ("images", "high", "high_at", "low", "low_at", "score", "negative")
-        parts = {name: torch.cat([getattr(look, name) for look in looks]) for name in names}
-        return cls(**parts, sums=sums, seen=dict(seen))
-
-
-def _added(mine: Mapping[int, Tensor], more: Mapping[int, Tensor]) -> dict[int, Tensor]:
-    return {**mine, **{c: mine[c] + v if c in mine else v for c, v in more.items()}}
 
 
 @dataclass(frozen=True)
@@ -154,7 +96,7 @@ class State:
             self.fires + (look.high > 0).sum(0),
             torch.maximum(self.best, best),
             {**self.seen, **{c: self.seen.get(c, 0) + n for c, n in look.seen.items()}},
-            _added(self.sums, look.sums),
+            added(self.sums, look.sums),
             class_sum,
             class_count,
             self.skipped,

@@ -9,9 +9,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -56,7 +57,13 @@ def _views(batch: Sequence[Encoded], viewing: Viewing) -> list[View]:
 
 
 def _begin() -> None:
-    """A worker leaves Ctrl-C to its parent, and goes when the parent is gone."""
+    """A worker leaves Ctrl-C to its parent, and goes when the parent is gone.
+
+    It takes what the network leaves of the processors: a thread of the network's that has to share
+    its own holds up all the others.
+    """
+    if hasattr(os, "nice"):
+        os.nice(19)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
@@ -68,10 +75,22 @@ def _begin() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+@contextmanager
+def decoding(images: int) -> Iterator[Workers | None]:
+    """Workers for so many images, if they are worth it."""
+    count = workers_for(images)
+    if not count:
+        yield None
+        return
+    with Workers(count) as workers:
+        yield workers
+
+
 class Workers:
     """So many processes that decode, for a ``with`` block."""
 
     def __init__(self, count: int) -> None:
+        self.count = count
         self._pool = self._fresh(count)
 
     @staticmethod

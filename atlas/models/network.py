@@ -50,7 +50,11 @@ class Network(Protocol):
     def walk(
         self, x: Tensor, layers: Sequence[str], relu: Relu = ...
     ) -> Iterator[tuple[str, Tensor]]:
-        """The taps of several layers from one forward pass, in network order."""
+        """The taps of several layers from one forward pass, in network order.
+
+        `relu` is the rectifier used on the way. It may work in place: of a tap, the network uses
+        nothing but what `relu` makes of it.
+        """
 
     def path(self, layer: str) -> tuple[Window, ...]:
         """The windows on the widest path from the image to a layer."""

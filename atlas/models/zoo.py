@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 from atlas.errors import ModelError
+from atlas.memory import keep_freed_memory
 from atlas.models import dialect, weights
 from atlas.models.dialect import Dialect, conv_shapes
 from atlas.models.googlenet import GoogLeNet
@@ -117,6 +118,7 @@ def load_model(name: str, weights_file: str | Path | None = None) -> GoogLeNet:
     Raises:
         ModelError: unknown model, or weights that are missing, damaged, incomplete or misshapen.
     """
+    keep_freed_memory()
     entry = find_entry(name)
     path = Path(weights_file) if weights_file is not None else _default_weights(entry)
     state = weights.convert(weights.read_state(path), entry.dialect, str(path))

@@ -132,10 +132,32 @@ class ClassRecord:
 
 
 @dataclass(frozen=True)
+class WholeRecord:
+    """A channel's strongest photograph, to be shown whole: its crop, and the digest of the
+    channel's map over it; `fires` says whether the map is anywhere above zero."""
+
+    example: CropRecord
+    map_sha256: str
+    fires: bool = True
+
+
+@dataclass(frozen=True)
+class WholeTile:
+    """One of the two pictures of a channel's `WholeRecord`: with its crop outlined, or `lit` where
+    the channel fires."""
+
+    layer: str
+    index: int
+    record: WholeRecord
+    lit: bool
+
+
+@dataclass(frozen=True)
 class ChannelRecord:
     """A channel, its renders in display order, its examples by side and rank, its statistics.
 
-    `spectrum` are its ten bands, lowest first, `classes` those that fire it most, strongest first.
+    `spectrum` are its ten bands, lowest first, `classes` those that fire it most, strongest first,
+    `whole` is its strongest photograph.
     """
 
     layer: str
@@ -147,6 +169,7 @@ class ChannelRecord:
     spectrum: tuple[BandRecord, ...] = ()
     histogram: HistogramRecord | None = None
     classes: tuple[ClassRecord, ...] = ()
+    whole: WholeRecord | None = None
 
     @property
     def name(self) -> str:
@@ -155,7 +178,7 @@ class ChannelRecord:
 
     def without_photographs(self) -> ChannelRecord:
         """The same without any crop, label or source."""
-        return replace(self, examples=(), spectrum=(), classes=())
+        return replace(self, examples=(), spectrum=(), classes=(), whole=None)
 
 
 @dataclass(frozen=True)
@@ -229,6 +252,12 @@ class Media(Protocol):
 
     def crop_digest(self, record: CropRecord) -> str:
         """A digest of what `crop` would return, cheap to get."""
+
+    def whole(self, tile: WholeTile) -> NDArray[np.uint8]:
+        """A picture of the middle square of a photograph, (h, h, 3) RGB."""
+
+    def whole_digest(self, tile: WholeTile) -> str:
+        """A digest of what `whole` would return, cheap to get."""
 
 
 class SheetIndex(Protocol):

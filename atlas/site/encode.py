@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from atlas.errors import WorkError
-from atlas.site.catalogue import Media, RenderRecord, SheetIndex
+from atlas.site.catalogue import Media, RenderRecord, SheetIndex, WholeTile
 from atlas.site.files import digest_of, sha256, write_if_changed
-from atlas.site.sheets import Format, Strip
+from atlas.site.sheets import Format, Shown, Strip
 
 STAGE_VERSION = 1
 """Raise it when the same inputs are meant to give other bytes."""
@@ -50,10 +50,7 @@ def strip_key(strip: Strip, media: Media, format: Format, quality: int) -> str:
         "format": format,
         "quality": quality,
         "tile": strip.size,
-        "inputs": [
-            media.render_digest(s) if isinstance(s, RenderRecord) else media.crop_digest(s)
-            for s in strip.sources
-        ],
+        "inputs": [_digest(source, media) for source in strip.sources],
     }
     return sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())
 
@@ -136,7 +133,7 @@ def make_sheets(
                     reused += 1
                     step()
                     continue
-                image = compose(list(_pixels(strip, media)), strip.size)
+                image = compose([_pixels(s, media) for s in strip.sources], strip.size)
                 pending.append((key, strip, pool.submit(encode, image, format, quality)))
                 if len(pending) > 2 * WORKERS:  # bounds the memory, not the speed
                     finish()
@@ -148,9 +145,15 @@ def make_sheets(
     return SheetCounts(encoded, reused)
 
 
-def _pixels(strip: Strip, media: Media) -> Iterator[NDArray[np.uint8]]:
-    for source in strip.sources:
-        if isinstance(source, RenderRecord):
-            yield media.render(source)
-        else:
-            yield media.crop(source)
+def _pixels(source: Shown, media: Media) -> NDArray[np.uint8]:
+    if isinstance(source, RenderRecord):
+        return media.render(source)
+    return media.whole(source) if isinstance(source, WholeTile) else media.crop(source)
+
+
+def _digest(source: Shown, media: Media) -> str:
+    if isinstance(source, RenderRecord):
+        return media.render_digest(source)
+    if isinstance(source, WholeTile):
+        return media.whole_digest(source)
+    return media.crop_digest(source)

@@ -16,7 +16,7 @@ from atlas.errors import OutputError
 
 _OURS = re.compile(
     r"(?P<layer>[A-Za-z0-9][\w.-]*)/(?:index|\d+)\.html"
-    r"|media/(?:renders|examples)/[A-Za-z0-9][\w.-]*/\d+(?:-\d+)?\.(?:avif|webp|jpg)"
+    r"|media/(?:renders|examples)/[A-Za-z0-9][\w.-]*/(?:whole-)?\d+(?:-\d+)?\.(?:avif|webp|jpg)"
     r"|media/layers/[A-Za-z0-9][\w.-]*\.(?:avif|webp|jpg)"
 )
 """The shape of every path that pruning may touch, whatever an old manifest says."""
@@ -80,6 +80,7 @@ def files_of_manifest(out: Path) -> set[str]:
             found.add(str(channel["page"]))
             tiles = channel["renders"] + channel["examples"]
             tiles += [tile for band in channel.get("spectrum", ()) for tile in band["examples"]]
+            tiles += [channel["whole"]] if channel.get("whole") else []
             found.update(str(tile["sheet"]) for tile in tiles)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()

@@ -81,6 +81,7 @@ def _channel(channel: ChannelRecord, plan: SheetPlan) -> dict[str, object]:
         "thumbnail": thumb and _place(thumb[1]),
         "renders": [_render(record, tile) for record, tile in renders],
         "examples": [_example(record, tile) for record, tile in examples],
+        "whole": _whole(channel, plan),
         "spectrum": [
             _band(band, tiles)
             for band, tiles in zip(channel.spectrum, plan.spectrum[channel.name], strict=True)
@@ -140,6 +141,15 @@ def _render(record: RenderRecord, tile: Tile) -> dict[str, object]:
 
 def _example(record: ExampleRecord, tile: Tile) -> dict[str, object]:
     return {"side": record.side, "rank": record.rank, **_crop(record, tile)}
+
+
+def _whole(channel: ChannelRecord, plan: SheetPlan) -> dict[str, object] | None:
+    """The strongest photograph: its picture with the crop outlined, and the one lit by the map."""
+    if channel.whole is None:
+        return None
+    outlined, lit = plan.wholes[channel.name]
+    source = channel.whole.example.source
+    return {"source": source, **_place(outlined), "activation_tile": list(lit.box)}
 
 
 def _band(band: BandRecord, tiles: Sequence[Tile]) -> dict[str, object]:

@@ -20,6 +20,7 @@ from atlas.site.catalogue import (
     CropRecord,
     ExampleRecord,
     RenderRecord,
+    WholeTile,
 )
 from atlas.site.text import slug
 
@@ -29,6 +30,9 @@ SUFFIX: dict[Format, str] = {"avif": "avif", "webp": "webp", "jpeg": "jpg"}
 RENDER_LIMIT = 256
 """Largest tile of a render in pixels: what a page shows at its widest, on an ordinary screen."""
 EXAMPLE_SIZE = 112
+WHOLE_SIZE = 224
+WHOLE_CHANNELS = 4
+"""Neighbouring channels whose whole photographs share a strip: a file each would be too many."""
 LAYER_SIZE = 128
 LAYER_TILES = 32
 """Tiles a layer strip: a screenful, so that lazy loading has something to leave out."""
@@ -69,13 +73,16 @@ class Picture:
     alt: str
 
 
+Shown = RenderRecord | CropRecord | WholeTile
+
+
 @dataclass(frozen=True)
 class Strip:
     """One image file to make: its path relative to the site, its tile size, its pictures."""
 
     path: str
     size: int
-    sources: tuple[RenderRecord | CropRecord, ...]
+    sources: tuple[Shown, ...]
 
 
 @dataclass
@@ -84,7 +91,8 @@ class SheetPlan:
 
     `renders`, `examples` and `spectrum` run parallel to the channel's records; `thumbs` is the
     tile that stands for a channel on its layer's page, with the render it shows; `samples` are the
-    indices and tiles of a layer's row on the index page.
+    indices and tiles of a layer's row on the index page; `wholes` are the two tiles, outlined and
+    lit, of the channels whose strongest photograph is shown whole.
     """
 
     strips: list[Strip] = field(default_factory=list)
@@ -93,6 +101,7 @@ class SheetPlan:
     spectrum: dict[str, list[list[Tile]]] = field(default_factory=dict)
     thumbs: dict[str, tuple[RenderRecord, Tile]] = field(default_factory=dict)
     samples: dict[str, list[tuple[ChannelRecord, Tile]]] = field(default_factory=dict)
+    wholes: dict[str, tuple[Tile, Tile]] = field(default_factory=dict)
 
 
 def plan_sheets(catalogue: Catalogue, format: Format) -> SheetPlan:
@@ -109,6 +118,7 @@ def plan_sheets(catalogue: Catalogue, format: Format) -> SheetPlan:
                 plan, f"media/renders/{stem}", suffix, size, channel.renders
             )
             _lay_crops(plan, channel, f"media/examples/{stem}", suffix)
+        _lay_wholes(plan, channels, f"media/examples/{folder}/whole", suffix)
         _lay_layer(plan, layer.name, [c for c in channels if c.renders], suffix)
     return plan
 
@@ -143,7 +153,7 @@ def _lay(
     stem: str,
     suffix: str,
     size: int,
-    sources: Sequence[RenderRecord | CropRecord],
+    sources: Sequence[Shown],
 ) -> list[Tile]:
     """Cut one channel's pictures into strips: ``447.avif``, and ``447-1.avif`` … if too long."""
     tiles: list[Tile] = []
@@ -169,6 +179,22 @@ def _lay_crops(plan: SheetPlan, channel: ChannelRecord, stem: str, suffix: str) 
     plan.spectrum[channel.name] = [
         [found[crop.source, crop.crop] for crop in band.examples] for band in channel.spectrum
     ]
+
+
+def _lay_wholes(plan: SheetPlan, channels: Sequence[ChannelRecord], stem: str, suffix: str) -> None:
+    """The strips of photographs shown whole, each of a fixed group of a layer's channels."""
+    for start in range(0, len(channels), WHOLE_CHANNELS):
+        group = [c for c in channels[start : start + WHOLE_CHANNELS] if c.whole is not None]
+        pictures = [
+            WholeTile(channel.layer, channel.index, channel.whole, lit)
+            for channel in group
+            if channel.whole is not None
+            for lit in (False, True)
+        ]
+        path = f"{stem}-{start // WHOLE_CHANNELS:03d}"
+        tiles = _lay(plan, path, suffix, WHOLE_SIZE, pictures)
+        for channel, pair in zip(group, zip(tiles[::2], tiles[1::2], strict=True), strict=True):
+            plan.wholes[channel.name] = pair
 
 
 def _lay_layer(plan: SheetPlan, layer: str, channels: Sequence[ChannelRecord], suffix: str) -> None:

@@ -54,6 +54,15 @@ class Photographs:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """The strongest photograph: with its crop outlined, lit by the map, and if anything is lit."""
+
+    outlined: Picture
+    lit: Picture
+    fires: bool
+
+
+@dataclass(frozen=True)
 class ChannelView:
     """Everything the channel template prints."""
 
@@ -63,6 +72,7 @@ class ChannelView:
     images: str
     plates: Mapping[Kind, Plate | None]
     photographs: Mapping[Side, Photographs]
+    whole: Whole | None
     columns: int
     spectrum: Spectrum | None
     classes: Classes | None
@@ -96,6 +106,7 @@ def channel_view(record: ChannelRecord, plan: SheetPlan, catalogue: Catalogue) -
         images=count(int(images), "photograph") if math.isfinite(images) else "photographs",
         plates=plates,
         photographs=photographs,
+        whole=_whole(record, plan),
         columns=_columns(len(photographs["positive"].shown)),
         spectrum=spectrum_of(record, plan.spectrum[record.name]),
         classes=classes_of(record),
@@ -177,6 +188,18 @@ def _photographs(record: ChannelRecord, tiles: list[Tile]) -> dict[Side, Photogr
         side: Photographs(tuple(every[: AT_ONCE[side]]), tuple(every[AT_ONCE[side] :]))
         for side, every in sides.items()
     }
+
+
+def _whole(record: ChannelRecord, plan: SheetPlan) -> Whole | None:
+    if record.whole is None:
+        return None
+    outlined, lit = plan.wholes[record.name]
+    title = clean(record.whole.example.title, 60)
+    return Whole(
+        _picture(outlined, f"{title}, the crop outlined"),
+        _picture(lit, "the same, lit where the channel fires"),
+        record.whole.fires,
+    )
 
 
 def _picture(tile: Tile, alt: str) -> Picture:

@@ -129,6 +129,8 @@ def test_pages_show_the_tiles_the_manifest_names(chromium, site):
             found = {(src.removeprefix(site.as_uri() + "/"), x, side) for src, x, side, _ in shown}
             tiles = entry["renders"] + entry["examples"]
             tiles += [crop for band in entry["spectrum"] for crop in band["examples"]]
+            if whole := entry["whole"]:
+                tiles += [whole, {"sheet": whole["sheet"], "tile": whole["activation_tile"]}]
             named = {(t["sheet"], t["tile"][0], t["tile"][2]) for t in tiles}
             assert found == named, entry["page"]
             widths = {src.removeprefix(site.as_uri() + "/"): w for src, _, _, w in shown}
@@ -172,6 +174,28 @@ def test_the_spectrum_says_in_words_what_it_draws(chromium, site):
             "redbone",
             "Norfolk terrier",
         ]
+    finally:
+        page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_whole_photograph_stands_beside_or_above_the_crops(chromium, site, width):
+    page = chromium.new_page(viewport={"width": width, "height": 900})
+    try:
+        for name in ("mixed4c/7.html", "mixed3a/4.html"):  # the second has no classes
+            page.goto(f"{site.as_uri()}/{name}")
+            page.evaluate(_SETTLE)
+            figure = page.locator(".agree > figure")
+            one, two = (figure.locator("img").nth(i).bounding_box() for i in (0, 1))
+            wall = page.locator(".agree > .wall").bounding_box()
+            assert one["y"] == two["y"]
+            assert one["x"] + one["width"] < two["x"]
+            assert 130 < one["width"] < 240
+            if width > 900:
+                assert abs(wall["y"] - one["y"]) < 2
+                assert two["x"] + two["width"] < wall["x"]
+            else:
+                assert one["y"] + one["height"] < wall["y"]
     finally:
         page.close()
 

@@ -141,6 +141,11 @@ def atlas(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
+def without_progress(text: str) -> list[str]:
+    stages = ("photographs:", "receptive fields:")
+    return [line for line in text.splitlines() if not line.startswith(stages)]
+
+
 def test_the_command_reports_bad_images_and_strict_minds(folders, tmp_path):
     _, mixed, reasons = folders
     options = ("--model", "googlenet-mini", "--units", "conv2d0:1", "--dataset", f"folder:{mixed}")
@@ -151,7 +156,7 @@ def test_the_command_reports_bad_images_and_strict_minds(folders, tmp_path):
     for name, reason in reasons.items():
         assert re.search(rf"{re.escape(name)} \({reason}\)", result.stderr), name
     # Progress and the report, and nothing of what decoders have to say.
-    lines = [line for line in result.stderr.splitlines() if not line.startswith("photographs:")]
+    lines = without_progress(result.stderr)
     assert len(lines) == 1
     assert lines[0].startswith("warning: skipped 40")
     assert str(mixed) not in lines[0]
@@ -223,7 +228,7 @@ def test_names_that_are_no_text_are_no_trouble(tmp_path):
     options = ("--model", "googlenet-mini", "--units", "conv2d0:1", "--dataset", "folder:photos")
     result = atlas("examples", *options, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    report = [line for line in result.stderr.splitlines() if not line.startswith("photographs:")]
+    report = without_progress(result.stderr)
     assert len(report) == 1
     assert "skipped 1 unreadable of 3 images" in report[0]
     assert "\x1b" not in report[0]

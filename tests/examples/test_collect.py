@@ -16,6 +16,7 @@ from atlas.examples.sources import FolderSource, open_source
 from atlas.examples.table import pack, unpack
 from atlas.examples.view import Viewing
 from atlas.models.network import Window
+from tests.examples import brute
 
 
 def brute_force(network, folder, layer, channel, sign, k):
@@ -53,17 +54,16 @@ def test_examples_equal_brute_force_on_a_toy_network(toy, photos, layer):
 
 
 @pytest.mark.real
-def test_examples_equal_brute_force_on_real_weights(real_net, real_photos, tmp_path):
-    for i, path in enumerate(sorted(real_photos.rglob("*.*"))[::9]):
-        if path.is_file():
-            (tmp_path / f"{i:03}.jpg").symlink_to(path)
-    source = FolderSource(tmp_path)
-    layers = ["conv2d1", "mixed3b", "mixed4d", "mixed5b"]
-    tables = collect(real_net, source, layers).tables
-    rng = np.random.default_rng(5)
-    for layer in layers:
-        channel = int(rng.integers(tables[layer].top_image.shape[0]))
-        check_against_brute_force(tables[layer], source, real_net, tmp_path, layer, channel)
+@pytest.mark.parametrize("kind", ["folder", "parquet"])
+def test_everything_equals_brute_force_on_real_weights(real_net, real_photos, kind):
+    """All channels in one pass, sixty at random by brute force; `brute` does whole datasets."""
+    tiny = real_photos.parent / "tiny-200" / "validation*.parquet"
+    spec = f"folder:{real_photos}" if kind == "folder" else f"parquet:{tiny}"
+    source, units = open_source(spec, limit=330), brute.draw(real_net, 60, seed=5)
+    tables = collect(real_net, source, [layer.name for layer in real_net.layers], 25).tables
+    wrong = brute.differences(tables, brute.see(real_net, source, units), units, source)
+    wrong += brute.positions_wrong(real_net, tables, units[::10], source)
+    assert not wrong
 
 
 def test_statistics_are_those_of_all_positions_of_all_images(toy, photos):
@@ -75,6 +75,7 @@ def test_statistics_are_those_of_all_positions_of_all_images(toy, photos):
     expected = {
         "min": flat.amin((0, 2)),
         "max": flat.amax((0, 2)),
+        "lowest_maximum": flat.amax(2).amin(0),
         "mean": flat.mean((0, 2)),
         "std": flat.std((0, 2), correction=0),
         "fires": (flat.amax(2) > 0).double().mean(0),

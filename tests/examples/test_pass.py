@@ -57,7 +57,7 @@ def taps(toy, source):
 
 def state_of(toy, source, part=(1, 1), k=6):
     state = State.empty(columns_of(toy, LAYERS).total, k)
-    for done in passing(toy, source, LAYERS, state, VIEW, part=part):
+    for done in passing(toy, source, LAYERS, state, VIEW, chunks(source, part)):
         state = done
     return state
 
@@ -190,10 +190,12 @@ def test_a_pass_goes_on_where_it_stopped(toy, source, monkeypatch):
     monkeypatch.setattr(collecting, "TOGETHER", 4)
     state = State.empty(columns_of(toy, LAYERS).total, 6)
     for stop in (1, 1):
-        for done in itertools.islice(passing(toy, source, LAYERS, state, VIEW), stop):
+        for done in itertools.islice(
+            passing(toy, source, LAYERS, state, VIEW, chunks(source)), stop
+        ):
             state = done
     assert 0 < state.images < whole.images
-    for done in passing(toy, source, LAYERS, state, VIEW):
+    for done in passing(toy, source, LAYERS, state, VIEW, chunks(source)):
         state = done
     assert same(finish_(toy, source, state), finish_(toy, source, whole))
 

@@ -37,7 +37,9 @@ def flat(found):
 
 def test_processes_give_what_threads_give(folder):
     todo = [range(10), range(10, 23)]
-    here, there = (flat(batches(folder, VIEW, todo, 4, n)) for n in (0, 2))
+    here = flat(batches(folder, VIEW, todo, 4))
+    with Workers(2) as pool:
+        there = flat(batches(folder, VIEW, todo, 4, pool))
     assert here == there
     assert [b[4] for b in here] == [False, False, True, False, False, False, True]
     assert here[1][3].keys() == {7}
@@ -45,10 +47,11 @@ def test_processes_give_what_threads_give(folder):
 
 def test_leaving_early_leaves_no_process(folder):
     before = children()
-    going = batches(folder, VIEW, [range(23)], 4, 2)
-    next(going)
-    assert len(children()) >= len(before) + 2
-    going.close()
+    with Workers(2) as pool:
+        going = batches(folder, VIEW, [range(23)], 4, pool)
+        next(going)
+        assert len(children()) >= len(before) + 2
+        going.close()
     assert children() <= before
 
 
@@ -89,11 +92,12 @@ import sys
 from atlas.examples.ahead import batches
 from atlas.examples.sources import FolderSource
 from atlas.examples.view import Viewing
+from atlas.examples.workers import Workers
 if __name__ == "__main__":
-    going = batches(FolderSource(sys.argv[1]), Viewing(40, 32), [range(23)], 4, 2)
-    next(going)
-    print("ready", flush=True)
-    sys.stdin.read()
+    with Workers(2) as pool:
+        next(batches(FolderSource(sys.argv[1]), Viewing(40, 32), [range(23)], 4, pool))
+        print("ready", flush=True)
+        sys.stdin.read()
 """
 
 

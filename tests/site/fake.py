@@ -25,6 +25,8 @@ from atlas.site.catalogue import (
     ModelRecord,
     RenderRecord,
     Side,
+    WholeRecord,
+    WholeTile,
 )
 from atlas.units import Branch, Layer
 
@@ -148,6 +150,13 @@ def classes(labels: Sequence[str] = LABELS, count: int = 50) -> tuple[ClassRecor
     )
 
 
+def whole(unit: str, labels: Sequence[str] = LABELS, fires: bool = True) -> WholeRecord:
+    """The first of a unit's `examples`, to be shown whole."""
+    first = vars(examples(unit, 1, labels)[0])
+    crop = CropRecord(**{name: first[name] for name in CropRecord.__dataclass_fields__})
+    return WholeRecord(crop, _digest(f"{unit}/map"), fires)
+
+
 def channel(layer: Layer, index: int, **changes: object) -> ChannelRecord:
     """A complete channel; `changes` replace its fields."""
     unit = f"{layer.name}:{index}"
@@ -156,6 +165,7 @@ def channel(layer: Layer, index: int, **changes: object) -> ChannelRecord:
         "spectrum": spectrum(unit), "histogram": HISTOGRAM, "classes": classes(),
     }  # fmt: skip
     fields.update(changes)
+    fields.setdefault("whole", whole(unit) if fields["examples"] else None)
     return ChannelRecord(layer.name, index, layer.branch_of(index).name, **fields)  # type: ignore[arg-type]
 
 
@@ -201,6 +211,14 @@ class FakeMedia:
 
     def crop_digest(self, record: CropRecord) -> str:
         return _digest(f"{record.source}/{record.crop}/{self.salt}")
+
+    def whole(self, tile: WholeTile) -> NDArray[np.uint8]:
+        self.asked["whole"] += 1
+        return noise(self.whole_digest(tile), 224)
+
+    def whole_digest(self, tile: WholeTile) -> str:
+        by = tile.record.map_sha256 if tile.lit else tile.record.example.crop
+        return _digest(f"{tile.record.example.source}/{by}/{self.salt}")
 
 
 @dataclass

@@ -16,6 +16,7 @@ from fake import (
     renders,
     snapshot,
     spectrum,
+    whole,
 )
 
 from atlas.errors import ConfigError, OutputError
@@ -81,6 +82,17 @@ def test_manifest_has_spectrum_histogram_and_classes(site):
     assert entry["classes"][0] == {"label": "redbone", "mean": 300.0, "count": 50}
 
 
+def test_manifest_has_the_whole_photograph_and_its_map(site):
+    manifest = json.loads((site / "manifest.json").read_bytes())
+    entry = next(c for c in manifest["channels"] if (c["layer"], c["index"]) == ("mixed3a", 5))
+    assert entry["whole"] == {
+        "source": "mixed3a:5/positive/0.jpg",
+        "sheet": "media/examples/mixed3a/whole-001.jpg",
+        "tile": [2 * 224, 0, 224, 224],
+        "activation_tile": [3 * 224, 0, 224, 224],
+    }
+
+
 def test_manifest_lists_the_channels_of_every_class(site):
     manifest = json.loads((site / "manifest.json").read_bytes())
     assert [one["label"] for one in manifest["classes"]] == sorted(LABELS)
@@ -97,7 +109,7 @@ def test_everything_the_manifest_names_exists(site):
     for entry in manifest["channels"]:
         assert (site / entry["page"]).is_file()
         crops = [crop for band in entry["spectrum"] for crop in band["examples"]]
-        for tile in entry["renders"] + entry["examples"] + crops:
+        for tile in [*entry["renders"], *entry["examples"], *crops, entry["whole"]]:
             assert (site / tile["sheet"]).is_file()
 
 
@@ -131,6 +143,7 @@ def test_what_left_the_catalogue_goes_and_nothing_else(tmp_path):
         "mixed3a/index.html", "media/layers/mixed3a-00.jpg", "mixed4c/notes.txt", "media/own.jpg",
         *(f"mixed3a/{i}.html" for i in range(3)),
         *(f"media/{what}/mixed3a/{i}.jpg" for what in ("renders", "examples") for i in range(3)),
+        "media/examples/mixed3a/whole-000.jpg",
     }  # fmt: skip
     assert all(path.read_text() == "mine" for path in mine)
 
@@ -260,6 +273,36 @@ def test_the_spectrum_and_the_classes_are_on_the_page(site):
     assert '<rect width="60%"' in table
 
 
+def test_the_strongest_photograph_is_shown_whole(tmp_path):
+    channels = [
+        channel(MIXED, 0),
+        channel(MIXED, 1, whole=whole("mixed3a:1", fires=False)),
+        channel(MIXED, 2, whole=None),
+        channel(MIXED, 3, classes=()),
+        channel(MIXED, 4, classes=(), whole=None),
+    ]
+    build(tmp_path, catalogue(channels=channels))
+    pages = [(tmp_path / "mixed3a" / f"{i}.html").read_text("utf-8") for i in range(5)]
+    figure = pages[0].split("<b>Where it fires.</b>")
+    assert figure[0].split("<figure>")[-1].count('src="../media/examples/mixed3a/whole-000') == 2
+    assert "then lit where the channel fires, and ringed above half" in figure[1]
+    assert "unlit, as the channel is nowhere in it above zero" in pages[1]
+    assert ["Where it fires" in page for page in pages] == [True, True, False, True, False]
+    assert ['class="agree alone"' in page for page in pages] == [False] * 4 + [True]
+
+
+def test_what_changes_a_whole_photograph_makes_its_strip_again(tmp_path):
+    index = FakeIndex()
+    build(tmp_path, small(), index=index)
+    other = replace(whole("mixed3a:1"), map_sha256="0" * 64)
+    channels = [channel(MIXED, i, **({"whole": other} if i == 1 else {})) for i in range(3)]
+    report = build(tmp_path, catalogue(channels=channels), index=index)
+    assert (report.sheets_encoded, report.pages_written) == (1, 0)
+    without = small(whole=None)
+    assert build(tmp_path, without, index=index).removed == 1
+    assert not (tmp_path / "media/examples/mixed3a/whole-000.jpg").exists()
+
+
 @pytest.mark.parametrize("lacking", ["spectrum", "histogram", "classes"])
 def test_a_page_does_without_what_the_dataset_lacks(tmp_path, lacking):
     build(tmp_path, small(**{lacking: None if lacking == "histogram" else ()}))
@@ -281,13 +324,14 @@ def test_a_channel_page_keeps_within_its_budget(tmp_path):
         ),
         spectrum=spectrum("mixed5a:831", labels=labels, empty=()),
         classes=classes(labels * 3 + labels[:1], 1300),
+        whole=whole("mixed5a:831", labels),
     )  # fmt: skip
     # One channel of every layer, for a header as long as it gets, and a recipe of usual length.
     atlas = catalogue(layers, [channel(la, 0) for la in layers] + [full])
     recipe = {f"transforms.key_{i}": "-5.0, -4.0, -3.0, -2.0" for i in range(25)}
     build(tmp_path, replace(atlas, recipe=recipe))
     page = (tmp_path / "mixed5a" / "831.html").read_bytes()
-    assert page.count(b"<img") == 7 + 2 * 25 + 30
+    assert page.count(b"<img") == 7 + 2 + 2 * 25 + 30
     assert len(page) <= 30_000
 
 

@@ -67,6 +67,30 @@ def test_a_crop_that_is_shown_twice_is_laid_once():
     assert len(strip.sources) == 18 + 26
 
 
+def test_four_neighbours_share_a_strip_of_whole_photographs():
+    channels = [channel(WIDE, i) for i in (0, 1, 2, 3, 5)]
+    channels += [channel(WIDE, 7, whole=None), channel(WIDE, 60), channel(WIDE, 61)]
+    plan = plan_sheets(catalogue((WIDE,), channels), "avif")
+    first, second = "media/examples/wide/whole-000.avif", "media/examples/wide/whole-001.avif"
+    strips = {s.path: s.sources for s in plan.strips if "whole" in s.path}
+    assert {path: len(sources) for path, sources in strips.items()} == {first: 8, second: 6}
+    assert [(s.index, s.lit) for s in strips[second]] == [
+        (5, False), (5, True), (60, False), (60, True), (61, False), (61, True),
+    ]  # fmt: skip
+    assert [tile.box for tile in plan.wholes["wide:60"]] == [
+        (448, 0, 224, 224),
+        (672, 0, 224, 224),
+    ]
+    assert "wide:7" not in plan.wholes
+
+
+def test_a_group_stays_where_it_is_without_the_photographs_of_another():
+    channels = [channel(WIDE, i, **({"whole": None} if i < 4 else {})) for i in range(6)]
+    plan = plan_sheets(catalogue((WIDE,), channels), "webp")
+    strips = [s.path for s in plan.strips if "whole" in s.path]
+    assert strips == ["media/examples/wide/whole-001.webp"]
+
+
 def test_tiles_are_capped_and_as_large_as_the_largest_render():
     mixed = renders("wide:0", ("neuron",), 64) + renders("wide:0", ("positive",), 96)
     large = renders("wide:1", size=512)

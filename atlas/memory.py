@@ -1,0 +1,28 @@
+"""Keep freed memory instead of giving it back to the system and asking for it again.
+
+A batch's activations are tens of megabytes each. glibc takes blocks of that size straight from the
+kernel and returns them when they are freed, and the kernel clears every page of the next one:
+140,000 page faults a batch of 16 photographs through GoogLeNet, a third of the time on two cores
+(34 images a second against 49). Below the thresholds set here blocks come from the heap and stay.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from functools import cache
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Names of parameters in glibc's malloc.h."""
+
+LARGEST = 1 << 30
+"""Bytes; larger blocks still go back at once, so that one huge tensor does not stay for ever."""
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Set glibc's thresholds for this process, once; False where the C library is another."""
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    return bool(libc.mallopt(_MMAP_THRESHOLD, LARGEST) and libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1))
