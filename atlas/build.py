@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atlas.config import Config
+from atlas.dataset import Dataset
 from atlas.engines import local
 from atlas.errors import AtlasError, OutputError
-from atlas.examples.collect import Collected
 from atlas.examples.sources import open_source
-from atlas.examples.table import ExampleTable, pack, unpack
-from atlas.fields import PHOTOGRAPHS, Fields
 from atlas.gather import StoreMedia, gather
-from atlas.heat import Heat
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import load_model
 from atlas.optvis.optimize import Rendered
@@ -28,7 +25,6 @@ from atlas.recipes import recipe_of
 from atlas.site import SiteOptions, SiteReport, build_site
 from atlas.site.text import clean
 from atlas.store import Store, key_of
-from atlas.survey import Survey
 
 
 @dataclass
@@ -55,30 +51,30 @@ class Project:
         self._start = time.monotonic()
         self.device = pick_device(config.render.device)
         self.network: GoogLeNet = load_model(config.model.name, config.model.weights)
-        dataset = config.dataset
-        self.source = open_source(dataset.source, dataset.limit) if dataset.source else None
+        chosen = config.dataset
+        source = open_source(chosen.source, chosen.limit) if chosen.source else None
         # Specs, sizes and steps are checked before any folder is made.
         recipe = recipe_of(config.render)
         make_plan(config, recipe, self.network, None, self.device)
         self.store = Store(config.store)
         fingerprint = None
-        if self.source is not None:
+        if source is not None:
             with self.store.transaction():
-                fingerprint = self.source.fingerprint(self.store.file_digest)
+                fingerprint = source.fingerprint(self.store.file_digest)
         self.plan: Plan = make_plan(config, recipe, self.network, fingerprint, self.device)
         self.network.to(self.device)
-        self.fields: Fields | None = None
-        self.heat: Heat | None = None
-        if self.source is not None and fingerprint is not None:
-            self.fields = Fields(
+        self.dataset: Dataset | None = None
+        if source is not None and fingerprint is not None:
+            self.dataset = Dataset(
                 self.network,
-                self.source,
+                source,
                 fingerprint,
-                self.plan.viewing,
+                self.plan,
                 self.store,
                 self.device,
+                chosen.examples,
+                quiet,
             )
-            self.heat = Heat(self.network, self.source, self.plan, self.store, self.device)
 
     def finish(self) -> Report:
         """Close the store and return what was done."""
@@ -130,100 +126,28 @@ class Project:
 
     def examples(self, shard: tuple[int, int] = (1, 1), dry_run: bool = False) -> None:
         """Collect the example tables the store lacks, in one pass over the dataset."""
-        if self.source is None:
+        if self.dataset is None:
             return
-        layers = tuple(self.plan.examples)
-        missing = [layer for layer in layers if self.table(layer) is None]
+        layers, missing = self.dataset.layers, self.dataset.missing()
         self.report.tables, self.report.tables_reused = len(missing), len(layers) - len(missing)
         if missing and not dry_run:
-            self._survey(missing if shard == (1, 1) else layers, shard)
-        if not dry_run:
-            self._maps()
-        if layers and (skipped := self.skipped()):
+            wanted = missing if shard == (1, 1) else layers
+            self.report.tables = self.dataset.collect(wanted, shard)
+            table = self.dataset.table(missing[0])
+            self.report.images = table.images if table else 0
+        if skipped := self.dataset.skipped():
             names = ", ".join(f"{clean(name, 300)} ({reason})" for name, reason in skipped)
             self.report.warnings.append(
-                f"skipped {len(skipped)} unreadable of {len(self.source)} images: {names}"
+                f"skipped {len(skipped)} unreadable of {len(self.dataset.source)} images: {names}"
             )
-
-    def _survey(self, layers: Sequence[str], shard: tuple[int, int]) -> None:
-        """Pass over the dataset, or over a shard's part of it, and keep the tables there are."""
-        assert self.source is not None
-        assert self.fields is not None
-        measured = min(PHOTOGRAPHS, len(self.source))
-        with Progress("receptive fields", measured, "images", self.quiet) as progress:
-            self.fields.measure(layers, progress.advance)
-        dataset = str(self.plan.examples[layers[0]]["dataset"])
-        survey = Survey(
-            self.network,
-            self.source,
-            dataset,
-            {layer: self.fields.of(layer) for layer in layers},
-            self.config.dataset.examples,
-            self.plan.viewing,
-            self.store,
-            self.device,
-        )
-        with Progress("photographs", survey.size(shard), "images", self.quiet) as progress:
-            if shard == (1, 1):
-                found: Collected | None = survey.whole(progress.advance)
-            else:
-                found = survey.part(shard, progress.advance)
-        self.report.tables = len(found.tables) if found else 0
-        for layer, table in (found.tables if found else {}).items():
-            facts = {
-                "images": table.images,
-                "labels": table.labels,
-                "skipped": found.skipped if found else (),
-            }
-            self.store.put_arrays(self.plan.examples[layer], pack(table), facts)
-            self.report.images = table.images
-
-    def _maps(self) -> None:
-        """Make the maps the store lacks, once all tables are there: other shards may come yet."""
-        if self.heat is None or not self.heat.missing():
-            return
-        tables = {layer: table for layer in self.plan.examples if (table := self.table(layer))}
-        if len(tables) == len(self.plan.examples):
-            with Progress("maps", self.heat.images(tables), "images", self.quiet) as progress:
-                self.heat.make(tables, progress.advance)
-
-    def table(self, layer: str) -> ExampleTable | None:
-        """The example table of a layer, if the store has it whole."""
-        recipe = self.plan.examples.get(layer)
-        if recipe is None:
-            return None
-        key = key_of(recipe)
-        facts, arrays = self.store.facts(key), self.store.read_arrays(key)
-        if facts is None or arrays is None:
-            return None
-        return unpack(arrays, facts)
-
-    def skipped(self) -> list[tuple[str, str]]:
-        """Images the dataset pass had to leave out, with reasons."""
-        for recipe in self.plan.examples.values():
-            facts = self.store.facts(key_of(recipe))
-            if facts is not None:
-                pairs = facts["skipped"]
-                assert isinstance(pairs, list)
-                return [(str(name), str(reason)) for name, reason in pairs]
-        return []
 
     def pages(self) -> None:
         """Make the site of what the store holds."""
         site = self.config.site
-        tables = {layer: table for layer in self.plan.examples if (table := self.table(layer))}
-        catalogue, missing = gather(
-            self.config,
-            self.plan,
-            self.store,
-            self.network,
-            self.source,
-            tables,
-            self.fields,
-            self.heat,
-            [name for name, _ in self.skipped()],
-        )
-        lacking_tables = [layer for layer in self.plan.examples if layer not in tables]
+        if self.dataset is not None:
+            self.dataset.illustrate()
+        catalogue, missing = gather(self.config, self.plan, self.store, self.network, self.dataset)
+        lacking_tables = [] if self.dataset is None else self.dataset.missing()
         if missing or lacking_tables:
             self.report.warnings.append(
                 f"the site lacks {missing} renders and the examples of {len(lacking_tables)} "
@@ -242,7 +166,7 @@ class Project:
             bars.setdefault(stage, Progress(stage, total, "files", self.quiet)).advance(done)
 
         try:
-            media = StoreMedia(self.store, self.source, self.heat)
+            media = StoreMedia(self.store, self.dataset)
             self.report.site = build_site(
                 catalogue, media, site.out, _Memo(self.store), options, progress
             )

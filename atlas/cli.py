@@ -56,7 +56,7 @@ def examples(**options: Any) -> None:
     """Collect the dataset examples the store lacks; no renders, no pages."""
 
     def work(project: Project) -> None:
-        if project.source is None:
+        if project.dataset is None:
             raise ConfigError("examples need a dataset: give --dataset folder:PATH")
         project.examples(shard_of(options["shard"]), options["dry_run"])
 

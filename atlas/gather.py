@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,10 @@ from PIL import Image
 
 import atlas
 from atlas.config import Config
+from atlas.dataset import Dataset
 from atlas.errors import DatasetError
 from atlas.examples.decode import UnreadableImageError
-from atlas.examples.sources import Source
 from atlas.examples.table import ExampleTable
-from atlas.fields import Fields
-from atlas.heat import Heat
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import ZOO
 from atlas.optvis.recipe import Recipe
@@ -45,17 +43,14 @@ def gather(
     plan: Plan,
     store: Store,
     network: GoogLeNet,
-    source: Source | None,
-    tables: Mapping[str, ExampleTable],
-    fields: Fields | None,
-    heat: Heat | None = None,
-    skipped: Sequence[str] = (),
+    dataset: Dataset | None,
 ) -> tuple[Catalogue, int]:
     """The catalogue of what the store holds of a plan, and how many renders it lacks."""
     missing = 0
     channels = []
     layers = {layer.name: layer for layer in network.layers}
-    seen = _photographs(plan, source, tables, fields, heat)
+    tables = {} if dataset is None else dataset.tables()
+    seen = {} if dataset is None else _photographs(plan, dataset, tables)
     for unit in plan.units:
         renders: list[RenderRecord] = []
         table = tables.get(unit.layer)
@@ -72,10 +67,11 @@ def gather(
         channels.append(
             ChannelRecord(unit.layer, unit.index, branch, tuple(renders), stats=stats, **found)
         )
-    dataset = None
-    if source is not None and tables:
+    record = None
+    if dataset is not None and tables:
         images = next(iter(tables.values())).images
-        dataset = DatasetRecord(source.spec, images, tuple(skipped))
+        skipped = tuple(name for name, _ in dataset.skipped())
+        record = DatasetRecord(dataset.source.spec, images, skipped)
     catalogue = Catalogue(
         config.site.title,
         f"channel-atlas {atlas.__version__}",
@@ -86,7 +82,7 @@ def gather(
             network.classes,
             network.view[1],
         ),
-        dataset,
+        record,
         plan.recipe.as_json()
         | {
             "preset": config.render.preset,
@@ -100,21 +96,15 @@ def gather(
 
 
 def _photographs(
-    plan: Plan,
-    source: Source | None,
-    tables: Mapping[str, ExampleTable],
-    fields: Fields | None,
-    heat: Heat | None,
+    plan: Plan, dataset: Dataset, tables: Mapping[str, ExampleTable]
 ) -> dict[Unit, Photographs]:
     """What photographs tell of the plan's channels, for the layers that have a table."""
-    if source is None or fields is None:
-        return {}
-    crops = Crops(source, plan.viewing)
+    crops = Crops(dataset.source, plan.viewing)
     found = {}
     for layer, table in tables.items():
         channels = [unit.index for unit in plan.units if unit.layer == layer]
-        maps = heat.of(layer) if heat is not None else {}
-        for index, one in photographs_of(table, channels, fields.of(layer), crops, maps).items():
+        field, maps = dataset.fields.of(layer), dataset.heat.of(layer)
+        for index, one in photographs_of(table, channels, field, crops, maps).items():
             found[Unit(layer, index)] = one
     return found
 
@@ -171,8 +161,8 @@ _BEST = {
 class StoreMedia:
     """Pictures for the site: masters from the store, crops from the dataset."""
 
-    def __init__(self, store: Store, source: Source | None, heat: Heat | None = None) -> None:
-        self._store, self._source, self._heat = store, source, heat
+    def __init__(self, store: Store, dataset: Dataset | None) -> None:
+        self._store, self._dataset = store, dataset
 
     def render(self, record: RenderRecord) -> NDArray[np.uint8]:
         """The master of a render, (S, S, 3)."""
@@ -197,9 +187,8 @@ class StoreMedia:
         square = middle(image)
         if not tile.lit:
             return outlined(square, record.example.crop, image.size)
-        if self._heat is None:
-            raise DatasetError("a photograph is lit by the maps of its dataset's tables")
-        return lit(square, self._heat.light(tile.layer, tile.index, image.size))
+        heat = self._opened().heat
+        return lit(square, heat.light(tile.layer, tile.index, image.size))
 
     def whole_digest(self, tile: WholeTile) -> str:
         """A digest of the image's bytes and of the crop's place or the map."""
@@ -207,20 +196,20 @@ class StoreMedia:
         return _sha256(f"{self._bytes_digest(tile.record.example)}:whole {SPOTLIGHT}:{by}")
 
     def _photograph(self, record: CropRecord) -> Image.Image:
-        source = self._opened()
+        source = self._opened().source
         try:
             return source.load(source.index_of(record.source))
         except UnreadableImageError as error:
             raise DatasetError(f"{record.source} can no longer be read: {error}") from error
 
     def _bytes_digest(self, record: CropRecord) -> str:
-        source = self._opened()
+        source = self._opened().source
         return source.digest(source.index_of(record.source), self._store.file_digest)
 
-    def _opened(self) -> Source:
-        if self._source is None:
+    def _opened(self) -> Dataset:
+        if self._dataset is None:
             raise DatasetError("examples need their dataset")
-        return self._source
+        return self._dataset
 
 
 def _sha256(text: str) -> str:

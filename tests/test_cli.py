@@ -86,10 +86,10 @@ def test_the_manifest_is_format_1_and_its_numbers_hold(built, random_weights):
             score = a.relu().mean() if render["kind"] == "positive" else -(-a).relu().mean()
             assert render["activation"] == pytest.approx(float(score), rel=1e-4)
         sides = [e["side"] for e in channel["examples"]]
-        assert sides == ["positive"] * 10 + ["negative"] * 10
+        assert sides == ["positive"] * 24 + ["negative"] * 24
         values = [e["activation"] for e in channel["examples"]]
-        assert values[:10] == sorted(values[:10], reverse=True)
-        assert values[10:] == sorted(values[10:])
+        assert values[:24] == sorted(values[:24], reverse=True)
+        assert values[24:] == sorted(values[24:])
 
 
 def test_the_manifest_says_what_each_render_achieved(built):

@@ -162,7 +162,7 @@ def test_an_atlas_without_a_dataset_has_channels_without_photographs(tmp_path):
     network = load_model("googlenet-mini")
     plan = make_plan(config, recipe_of(config.render), network, None, "cpu")
     store = Store(tmp_path)
-    catalogue, missing = gather(config, plan, store, network, None, {}, None)
+    catalogue, missing = gather(config, plan, store, network, None)
     store.close()
     assert missing == 7
     assert catalogue.dataset is None

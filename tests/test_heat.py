@@ -54,17 +54,18 @@ def project(folder):
 
 def maps_in(one):
     """The bytes of a project's maps, by layer."""
-    return {la: one.store.read(key_of(one.heat._recipe(la))) for la in one.plan.examples}
+    return {la: one.store.read(key_of(one.dataset.heat._recipe(la))) for la in one.plan.examples}
 
 
 def test_maps_peak_where_the_table_says(project):
     one = project()
     one.examples()
-    assert one.heat.missing() == []
-    assert sorted(one.heat.of("mixed5a")) == [3, 7]
+    one.dataset.illustrate()
+    assert one.dataset.heat.missing() == []
+    assert sorted(one.dataset.heat.of("mixed5a")) == [3, 7]
     for layer in one.plan.examples:
-        table = one.table(layer)
-        for channel, map_ in one.heat.of(layer).items():
+        table = one.dataset.table(layer)
+        for channel, map_ in one.dataset.heat.of(layer).items():
             assert map_.max() == pytest.approx(table.top_value[channel, 0], rel=1e-4, abs=1e-4)
             at = np.unravel_index(map_.argmax(), map_.shape)
             assert at == tuple(table.top_position[channel, 0])
@@ -74,22 +75,26 @@ def test_maps_peak_where_the_table_says(project):
 def test_nothing_is_made_on_a_dry_run_or_while_another_shard_is_out(project):
     one = project()
     one.examples(dry_run=True)
-    assert one.heat.missing() == ["conv2d0", "mixed5a"]
+    assert one.dataset.heat.missing() == ["conv2d0", "mixed5a"]
     one.examples((2, 2))
-    assert one.heat.missing() == ["conv2d0", "mixed5a"]
+    one.dataset.illustrate()
+    assert one.dataset.heat.missing() == ["conv2d0", "mixed5a"]
     one.examples((1, 2))
-    assert one.heat.missing() == []
+    one.dataset.illustrate()
+    assert one.dataset.heat.missing() == []
     one.finish()
 
 
 def test_an_interrupted_run_ends_with_the_same_maps(project, folder):
     one = project()
     one.examples()
+    one.dataset.illustrate()
     before = maps_in(one)
-    key = key_of(one.heat._recipe("mixed5a"))
+    key = key_of(one.dataset.heat._recipe("mixed5a"))
     (folder / "store" / "objects" / key[:2] / f"{key}.safetensors").write_bytes(b"damaged")
-    assert one.heat.missing() == ["mixed5a"]
+    assert one.dataset.heat.missing() == ["mixed5a"]
     one.examples()
+    one.dataset.illustrate()
     assert maps_in(one) == before
     one.finish()
 
@@ -100,7 +105,7 @@ def test_the_second_build_looks_at_no_photograph(project, monkeypatch):
     first.pages()
     assert first.finish().site.sheets_encoded > 0
     second = project()
-    monkeypatch.setattr(second.source, "load", pytest.fail)
+    monkeypatch.setattr(second.dataset.source, "load", pytest.fail)
     second.examples()
     second.pages()
     site = second.finish().site
@@ -128,12 +133,10 @@ def test_the_site_shows_them_unless_photographs_stay_home(project, folder):
     assert {channel["whole"] for channel in manifest["channels"]} == {None}
 
 
-def test_a_site_without_maps_does_without_the_figure(project, folder):
+def test_a_site_without_maps_does_without_the_figure(project, folder, monkeypatch):
     one = project()
     one.examples()
-    for layer in one.plan.examples:
-        key = key_of(one.heat._recipe(layer))
-        (folder / "store" / "objects" / key[:2] / f"{key}.safetensors").unlink()
+    monkeypatch.setattr(one.dataset, "illustrate", lambda: None)
     one.pages()
     one.finish()
     page = (folder / "site" / "mixed5a" / "7.html").read_text("utf-8")
@@ -144,7 +147,8 @@ def test_a_site_without_maps_does_without_the_figure(project, folder):
 def test_digests_change_with_photograph_crop_and_map(project, folder):
     one = project()
     one.examples()
-    media = StoreMedia(one.store, one.source, one.heat)
+    one.dataset.illustrate()
+    media = StoreMedia(one.store, one.dataset)
     crop = CropRecord("a/0.png", "a", 1.0, (0, 0), (4, 4, 30, 30))
     record = WholeRecord(crop, "0" * 64)
     tiles = [WholeTile("mixed5a", 3, record, lit) for lit in (False, True)]
