@@ -20,7 +20,7 @@ from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import ZOO
 from atlas.optvis.recipe import Recipe
 from atlas.optvis.subject import Render, renders_of
-from atlas.photographs import Crops, Photographs, photographs_of
+from atlas.photographs import Crops, Photographs, photographs_of, shown
 from atlas.plan import Plan
 from atlas.recipes import options_of
 from atlas.site.catalogue import (
@@ -35,7 +35,7 @@ from atlas.site.catalogue import (
 from atlas.spotlight import VERSION as SPOTLIGHT
 from atlas.spotlight import lit, middle, outlined
 from atlas.store import Store, key_of
-from atlas.units import Unit
+from atlas.units import Unit, by_layer
 
 
 def gather(
@@ -100,9 +100,11 @@ def _photographs(
 ) -> dict[Unit, Photographs]:
     """What photographs tell of the plan's channels, for the layers that have a table."""
     crops = Crops(dataset.source, plan.viewing)
+    channels_of = {layer: by_layer(plan.units)[layer] for layer in tables}
+    crops.measure(i for la, table in tables.items() for i in shown(table, channels_of[la]))
     found = {}
     for layer, table in tables.items():
-        channels = [unit.index for unit in plan.units if unit.layer == layer]
+        channels = channels_of[layer]
         field, maps = dataset.fields.of(layer), dataset.heat.of(layer)
         for index, one in photographs_of(table, channels, field, crops, maps).items():
             found[Unit(layer, index)] = one

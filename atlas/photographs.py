@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,12 @@ class Crops:
         self.source, self._viewing = source, viewing
         self._sizes: dict[int, tuple[int, int]] = {}
 
+    def measure(self, images: Iterable[int]) -> None:
+        """Read the sizes of images that will be asked for, in the order of the dataset: sources
+        that read many rows at a time read them once."""
+        for image in sorted(set(images)):
+            self._size(image)
+
     def boxes(
         self, images: NDArray[np.int64], field: ReceptiveField, positions: NDArray[np.int64]
     ) -> NDArray[np.int64]:
@@ -61,6 +67,13 @@ class Crops:
         if image not in self._sizes:
             self._sizes[image] = self.source.size(image)
         return self._sizes[image]
+
+
+def shown(table: ExampleTable, channels: Sequence[int]) -> set[int]:
+    """The images of which some channels' pages show a crop."""
+    rows = np.array(channels, dtype=np.int64)
+    lists = (table.top_image, table.bottom_image, table.band_image[:, :, :PER_BAND])
+    return {int(i) for images in lists for i in np.unique(images[rows]) if i >= 0}
 
 
 def photographs_of(

@@ -6,19 +6,28 @@ Bare: the forward pass alone, over the same images already decoded and in batche
 decoding in worker processes, the same forward pass, and every list, histogram and statistic of
 5,808 channels. Both in turns, some 256 images at a time, so that what else the machine does meets
 both; no image is decoded ahead while the bare pass runs. Peak memory is that of this process and
-of the largest worker.
+of its workers, so far.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import platform
-import resource
 import time
 from contextlib import nullcontext
 from pathlib import Path
 
 from atlas.examples.workers import Workers
+
+
+def peak(pid: int) -> int:
+    """The most memory a process has had in use, in bytes (Linux)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(
+        int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")
+    )
 
 
 def main() -> None:
@@ -38,6 +47,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2, help="0: threads of this process")
+    parser.add_argument("--no-bare", action="store_true", help="the whole pass alone, for memory")
     options = parser.parse_args()
     network = atlas.load_model(options.model, options.weights)
     source, viewing = open_source(options.dataset), Viewing(*network.view)
@@ -55,6 +65,14 @@ def main() -> None:
             *_, state = passing(network, source, layers, state, viewing, todo, workers=workers)
             whole += time.perf_counter() - start
             indices = [index for chunk in todo for index in chunk if index not in state.skipped]
+            images += len(indices)
+            pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+            memory = f"peak {sum(map(peak, pids)) / 1e9:.2f} GB"
+            if options.no_bare:
+                print(f"{images:6} images   whole {images / whole:6.1f} a second   {memory}")
+                if images >= options.images:
+                    break
+                continue
             views = np.stack([viewing.apply(source.load(index)) for index in indices])
             start = time.perf_counter()
             with torch.inference_mode():
@@ -63,20 +81,16 @@ def main() -> None:
                     for _ in network.walk(x.to(torch.float32).div(255).contiguous(), layers):
                         pass
             bare += time.perf_counter() - start
-            images += len(views)
             print(
                 f"{images:6} images   bare {images / bare:6.1f} a second   "
-                f"whole {images / whole:6.1f}   {bare / whole:.0%}",
+                f"whole {images / whole:6.1f}   {bare / whole:.0%}   {memory}",
                 flush=True,
             )
             if images >= options.images:
                 break
-    own, largest = (
-        resource.getrusage(who).ru_maxrss / 1e6
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    peak = own + options.workers * largest
-    print(f"\nthe whole pass runs at {bare / whole:.0%} of the bare network; peak {peak:.2f} GB")
+    print()
+    if not options.no_bare:
+        print(f"the whole pass runs at {bare / whole:.0%} of the bare network")
     print(
         f"channel-atlas {atlas.__version__}, torch {torch.__version__}, "
         f"python {platform.python_version()}, {channels:,} channels, "
