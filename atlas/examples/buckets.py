@@ -215,6 +215,10 @@ def _insert(
         "value": values[image, channel],
         "where": where[image, channel],
     }
+    if bool((fields["key"][:, 0] == -torch.inf).all()):  # nothing to merge with
+        for name, entries in new.items():
+            fields[name][slot, rank] = entries.to(fields[name].dtype)
+        return
     both = {}
     for name, entries in new.items():
         room = getattr(fresh, name).T.contiguous()

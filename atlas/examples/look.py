@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -108,12 +109,9 @@ class _Watch:
         at = slice(*self._columns.layers[name])
         self.maps[name] = (taps.shape[2], taps.shape[3])
         flat = taps.flatten(2)
-        for values, where, best, best_at in (
-            (self.values[0], self.where[0], torch.Tensor.amax, torch.Tensor.argmax),
-            (self.values[1], self.where[1], torch.Tensor.amin, torch.Tensor.argmin),
-        ):
-            values[:, at], place = _extreme(flat, best, best_at)
-            where[:, at] = place.to(torch.int32)
+        for side, (value, place) in enumerate(_extremes(flat)):
+            self.values[side][:, at] = value
+            self.where[side][:, at] = place.to(torch.int32)
         total = flat.sum(2)
         self.sums[0, at] = total.sum(0, dtype=torch.float64)
         self.sums[1, at] = torch.linalg.vector_norm(flat, dim=2).double().square().sum(0)
@@ -142,22 +140,16 @@ class _Watch:
         self._waiting = None
 
 
-def _extreme(
-    flat: Tensor, best: Callable[..., Tensor], best_at: Callable[..., Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Largest or smallest value (B, C) of maps (B, C, N), and where it comes first.
+def _extremes(flat: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Largest and smallest value (B, C) of maps (B, C, N), each with where it comes first.
 
-    Values are compared far faster than positions are followed: so first of every stretch of the
-    map, then of the stretches, then inside the one that won.
+    On the CPU by NumPy, which follows positions on one core faster than PyTorch does on two; the
+    other is free to decode what comes next.
     """
-    size = flat.shape[2]
-    length = next((n for n in range(128, 63, -1) if size % n == 0 and size >= 4 * n), None)
-    if length is None:
-        at = best_at(flat, 2, keepdim=True)
-        return flat.gather(2, at)[:, :, 0], at[:, :, 0]
-    parts = flat.reshape(*flat.shape[:2], -1, length)
-    of_part = best(parts, 3)
-    part = best_at(of_part, 2)
-    value = of_part.gather(2, part[:, :, None])[:, :, 0]
-    inside = parts.gather(2, part[:, :, None, None].expand(-1, -1, 1, length))[:, :, 0]
-    return value, part * length + best_at(inside, 2)
+    if flat.is_cuda:
+        high, low = flat.max(2), flat.min(2)
+        return (high.values, high.indices), (low.values, low.indices)
+    array = flat.numpy()
+    at = torch.from_numpy(np.stack([array.argmax(2), array.argmin(2)], axis=2))
+    values = flat.gather(2, at)
+    return (values[:, :, 0], at[:, :, 0]), (values[:, :, 1], at[:, :, 1])

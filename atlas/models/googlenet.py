@@ -23,6 +23,7 @@ from atlas.models.dialect import (
 )
 from atlas.models.lrn import local_response_norm
 from atlas.models.network import LOGITS, Relu, Window
+from atlas.models.pool import max_pool
 from atlas.units import find_layer
 
 
@@ -175,14 +176,14 @@ class GoogLeNet(nn.Module):
         yield f"{name}_5x5_bottleneck", five
         three = self._conv(relu(three), f"{name}_3x3", padding=1)
         five = self._conv(relu(five), f"{name}_5x5", padding=self.dialect.five // 2)
-        pool = self._conv(F.max_pool2d(x, 3, stride=1, padding=1), f"{name}_pool_reduce")
+        pool = self._conv(max_pool(x, 3, padding=1), f"{name}_pool_reduce")
         yield name, torch.cat((one, three, five, pool), dim=1)
 
     def _pool(self, x: Tensor, kernel: int = 3) -> Tensor:
         if self.dialect.tensorflow_padding:
             x = F.pad(x, (0, 1, 0, 1), value=float("-inf"))
-            return F.max_pool2d(x, kernel, stride=2)
-        return F.max_pool2d(x, kernel, stride=2, ceil_mode=True)
+            return max_pool(x, kernel, stride=2)
+        return max_pool(x, kernel, stride=2, ceil_mode=True)
 
     def _norm(self, x: Tensor) -> Tensor:
         if self.dialect.lrn is None:
