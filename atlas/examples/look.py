@@ -146,7 +146,7 @@ def _extremes(flat: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor
     On the CPU by NumPy, which follows positions on one core faster than PyTorch does on two; the
     other is free to decode what comes next.
     """
-    if flat.is_cuda:
+    if flat.device.type != "cpu":
         high, low = flat.max(2), flat.min(2)
         return (high.values, high.indices), (low.values, low.indices)
     array = flat.numpy()

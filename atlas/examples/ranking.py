@@ -87,10 +87,6 @@ class Ranking:
         k = self.k if k is None else k
         both = self.joined(other)
         key, image, value, where = both.key, both.image, both.value, both.where
-        if self._before(other):
-            # In the order of the dataset, and so are equals after a stable sort.
-            order = key.argsort(dim=0, descending=True, stable=True)[:k]
-            return Ranking(*(part.gather(0, order) for part in (key, image, value, where)))
         # Two stable sorts: by image, then by key; equals stay in the order of the dataset.
         order = image.argsort(dim=0, stable=True)
         again = key.gather(0, order).argsort(dim=0, descending=True, stable=True)
@@ -107,14 +103,6 @@ class Ranking:
         )
         return merged.cleared(twice)
 
-    def _before(self, other: Ranking) -> bool:
-        """Whether all images here come before all of `other`, which has them in order."""
-        if not (self.image.numel() and other.image.numel()):
-            return False
-        last = torch.where(self.image == NONE, -1, self.image).max()
-        ordered = (other.image[1:] > other.image[:-1]).all()
-        return bool((other.image.min() > last) & ordered)
-
 
 _FIELDS = ("key", "image", "value", "where")
 _LOW = (1 << 32) - 1
@@ -130,7 +118,7 @@ def _code(key: Tensor, count: int) -> Tensor:
 def _best(code: Tensor, k: int) -> Tensor:
     """The `k` highest of each row (C, B), highest first, as (k, C); on the CPU by NumPy, which is
     many times as fast at it."""
-    if code.is_cuda:
+    if code.device.type != "cpu":
         return code.sort(dim=1, descending=True).values[:, :k].T
     return torch.from_numpy(np.sort(code.numpy(), axis=1)[:, : -k - 1 : -1].T.copy())
 

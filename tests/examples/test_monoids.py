@@ -75,6 +75,20 @@ def test_merging_parts_in_any_order_equals_one_pass(make):
     assert same(parts[0].merge(parts[1].merge(parts[2])), parts[0].merge(parts[1]).merge(parts[2]))
 
 
+@pytest.mark.parametrize("k", [1, 5, 200])
+@pytest.mark.parametrize("batch", [1, 16, 60])
+def test_updating_in_the_order_of_the_dataset_is_merging(k, batch):
+    values, _, where = data(120, seed=3)
+    values[7, 0], values[9, 0], values[11] = 0.0, -0.0, values[4]
+    images = torch.arange(120) * 3
+    found = Ranking.empty(k, (C,))
+    for i in range(0, 120, batch):
+        at = slice(i, i + batch)
+        number = images[at, None].expand(-1, C)
+        found = found.update(Ranking(values[at].double(), number, values[at], where[at]))
+    assert same(found, ranked(values, images, where, k))
+
+
 def test_a_ranking_merged_with_itself_is_itself():
     whole = ranked(*data(40))
     assert same(whole.merge(whole), whole)
