@@ -1,13 +1,39 @@
-"""The classes that fire a channel most, as the rows of a small table with bars."""
+"""Classes: where their pages are, and those that fire a channel most as rows of a small table."""
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from atlas.site.catalogue import ChannelRecord, ClassRecord
 from atlas.site.text import clean, number
+
+
+FOLDER = "classes"
+"""Where the pages of classes are; `index.html` in it lists them."""
+
+
+def class_paths(labels: Iterable[str]) -> dict[str, str]:
+    """The page of each class, relative to the site: ``classes/great-white-shark.html``.
+
+    A label without a letter or digit of ASCII, and the later of two that would get one name, is
+    told apart by a digest of it.
+    """
+    paths: dict[str, str] = {}
+    taken = {"index"}
+    for label in labels:
+        plain = unicodedata.normalize("NFKD", label[:200]).encode("ascii", "ignore").decode()
+        name = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:60].rstrip("-")
+        if not name or name in taken:
+            digest = hashlib.sha256(label.encode("utf-8", "replace")).hexdigest()[:8]
+            name = f"{name}-{digest}".lstrip("-")
+        taken.add(name)
+        paths[label] = f"{FOLDER}/{name}.html"
+    return paths
 
 
 @dataclass(frozen=True)
