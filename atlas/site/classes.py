@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from atlas.site.catalogue import ChannelRecord, ClassRecord
 from atlas.site.text import clean, number
 
-
 FOLDER = "classes"
 """Where the pages of classes are; `index.html` in it lists them."""
 
