@@ -156,7 +156,10 @@ class Project:
         options = SiteOptions(
             format=site.format,
             quality=site.quality,
+            photograph_quality=site.photograph_quality,
             publish_examples=site.publish_examples,
+            url=site.url,
+            media=site.media_base_url,
             templates=site.templates,
             content=site.content,
         )

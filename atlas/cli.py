@@ -12,7 +12,16 @@ import click
 
 from atlas import __version__
 from atlas.errors import AtlasError, ConfigError, OutputError, RecipeError
-from atlas.options import TakesMinus, common, config_of, measures, of_recipe, shard_of, steps_of
+from atlas.options import (
+    TakesMinus,
+    common,
+    config_of,
+    measures,
+    of_recipe,
+    of_site,
+    shard_of,
+    steps_of,
+)
 
 if TYPE_CHECKING:
     from atlas.build import Project, Report
@@ -28,6 +37,7 @@ def cli() -> None:
 
 @cli.command()
 @common
+@of_site
 def build(**options: Any) -> None:
     """Render, collect examples and write the site; does only what is missing."""
     shard = shard_of(options["shard"])
@@ -65,6 +75,7 @@ def examples(**options: Any) -> None:
 
 @cli.command()
 @common
+@of_site
 def pages(**options: Any) -> None:
     """Write the site from what the store holds."""
 
@@ -226,6 +237,9 @@ def _closing_line(report: Report, dry_run: bool) -> str:
         parts.append(
             f"site: wrote {site.pages_written} pages and {site.sheets_encoded} sheets, "
             f"kept {site.pages_unchanged} and {site.sheets_reused}"
+        )
+        parts.append(
+            f"sheets took {in_words(site.sheet_seconds)}, pages {in_words(site.page_seconds)}"
         )
     return "; ".join(parts) + f"; {in_words(report.seconds)}"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from atlas.errors import ConfigError
 
@@ -77,14 +79,35 @@ class DatasetSection(_Section):
     limit: Annotated[int, Field(ge=1)] | None = None
 
 
+def _address(value: str) -> str:
+    parts = urlsplit(value)
+    plain = re.fullmatch(r"[!#-;=?-Z\[\]_a-z~%]+", value) is not None
+    if not plain or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("should be an address such as https://example.org/atlas/")
+    if parts.query or parts.fragment:
+        raise ValueError("should be an address without ? and #")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""The address of a folder on the web."""
+
+
 class SiteSection(_Section):
-    """``[site]``: where the pages go and how they are made."""
+    """``[site]``: where the pages go and how they are made.
+
+    `url` is where the site will be, `media_base_url` where its ``media/`` folder will be put if not
+    inside of it: a file ``media/x`` of the site is then looked for at ``media_base_url/media/x``.
+    """
 
     out: Path = Path("site")
     title: str = "Channel atlas"
     format: Format = "avif"
-    quality: Annotated[int, Field(ge=1, le=100)] = 50
+    quality: Annotated[int, Field(ge=1, le=100)] = 45
+    photograph_quality: Annotated[int, Field(ge=1, le=100)] = 40
     publish_examples: bool = True
+    url: Address | None = None
+    media_base_url: Address | None = None
     templates: Path | None = None
     content: Path | None = None
 

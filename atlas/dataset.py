@@ -35,7 +35,7 @@ class Dataset:
         k: int,
         quiet: bool = False,
     ) -> None:
-        self._network, self.source, self._fingerprint = network, source, fingerprint
+        self._network, self.source, self.fingerprint = network, source, fingerprint
         self._plan, self._store, self._device = plan, store, device
         self._k, self._quiet = k, quiet
         self.fields = Fields(network, source, fingerprint, plan.viewing, store, device)
@@ -61,7 +61,7 @@ class Dataset:
         survey = Survey(
             self._network,
             self.source,
-            self._fingerprint,
+            self.fingerprint,
             {layer: self.fields.of(layer) for layer in layers},
             self._k,
             self._plan.viewing,

@@ -16,6 +16,7 @@ from atlas.dataset import Dataset
 from atlas.errors import DatasetError
 from atlas.examples.decode import UnreadableImageError
 from atlas.examples.table import ExampleTable
+from atlas.kinship import counts, members, similar
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import ZOO
 from atlas.optvis.recipe import Recipe
@@ -28,6 +29,7 @@ from atlas.site.catalogue import (
     ChannelRecord,
     CropRecord,
     DatasetRecord,
+    LabelRecord,
     ModelRecord,
     RenderRecord,
     WholeTile,
@@ -51,21 +53,30 @@ def gather(
     layers = {layer.name: layer for layer in network.layers}
     tables = {} if dataset is None else dataset.tables()
     seen = {} if dataset is None else _photographs(plan, dataset, tables)
+    alike = similar(tables, plan.units)
+    rendered = store.rows("render")
     for unit in plan.units:
         renders: list[RenderRecord] = []
         table = tables.get(unit.layer)
         stats = _stats(table, unit.index) if table is not None else {}
         for render in renders_of(unit, config.render.kinds, config.render.seed):
             key = key_of(plan.renders[render])
-            facts = store.facts(key)
-            if facts is None:
+            if key not in rendered:
                 missing += 1
                 continue
-            renders.append(_record(render, key, facts, plan.recipe, stats))
+            renders.append(_record(render, key, rendered[key].facts, plan.recipe, stats))
         branch = layers[unit.layer].branch_of(unit.index).name
         found = vars(seen[unit]) if unit in seen else {}
         channels.append(
-            ChannelRecord(unit.layer, unit.index, branch, tuple(renders), stats=stats, **found)
+            ChannelRecord(
+                unit.layer,
+                unit.index,
+                branch,
+                tuple(renders),
+                stats=stats,
+                similar=alike.get(unit, ()),
+                **found,
+            )
         )
     record = None
     if dataset is not None and tables:
@@ -91,8 +102,17 @@ def gather(
         },
         network.layers,
         channels,
+        _labels(plan, tables),
     )
     return catalogue, missing
+
+
+def _labels(plan: Plan, tables: Mapping[str, ExampleTable]) -> list[LabelRecord]:
+    found = members(tables, plan.units)
+    return [
+        LabelRecord(label, amount, found.get(label, ()))
+        for label, amount in sorted(counts(tables).items())
+    ]
 
 
 def _photographs(
@@ -165,6 +185,7 @@ class StoreMedia:
 
     def __init__(self, store: Store, dataset: Dataset | None) -> None:
         self._store, self._dataset = store, dataset
+        self._digests = {key: row.sha256 for key, row in store.rows("render").items()}
 
     def render(self, record: RenderRecord) -> NDArray[np.uint8]:
         """The master of a render, (S, S, 3)."""
@@ -172,7 +193,7 @@ class StoreMedia:
 
     def render_digest(self, record: RenderRecord) -> str:
         """The digest of its file."""
-        return self._store.digest(record.recipe_sha256)
+        return self._digests[record.recipe_sha256]
 
     def crop(self, record: CropRecord) -> NDArray[np.uint8]:
         """The square crop of an example out of its photograph."""
@@ -181,6 +202,10 @@ class StoreMedia:
     def crop_digest(self, record: CropRecord) -> str:
         """A digest of the image's bytes and the crop's place."""
         return _sha256(f"{self._bytes_digest(record)}:{record.crop}")
+
+    def photographs_digest(self) -> str:
+        """The fingerprint of the dataset, and the version of what is drawn into photographs."""
+        return "" if self._dataset is None else f"{self._dataset.fingerprint}:{SPOTLIGHT}"
 
     def whole(self, tile: WholeTile) -> NDArray[np.uint8]:
         """The middle square of a photograph, with its crop outlined or lit by the map."""

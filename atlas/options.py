@@ -68,6 +68,19 @@ def common(function: F) -> F:
     return function
 
 
+_SITE = (
+    click.option("--site-url", metavar="URL", help="Where the site will be."),
+    click.option("--media-base-url", metavar="URL", help="Where its media folder will be."),
+)
+
+
+def of_site(function: F) -> F:
+    """The options of commands that write pages."""
+    for option in reversed(_SITE):
+        function = option(function)
+    return function
+
+
 _RECIPE = (
     click.option("--parameterization", metavar="NAME", help="fourier, pixels, laplacian or maco."),
     click.option("--decay", type=float, metavar="X", help="Exponent of fourier (default 1)."),
@@ -132,6 +145,8 @@ def config_of(options: dict[str, Any]) -> Config:
             **{f"render.{name}": options.get(name) for name in RECIPE_KEYS},
             "render.regularize": None if names is None else [n.strip() for n in names.split(",")],
             "site.out": options["out"],
+            "site.url": options.get("site_url"),
+            "site.media_base_url": options.get("media_base_url"),
         },
     )
 

@@ -103,7 +103,7 @@ def photographs_of(
     ]
     found = {}
     for row, channel in enumerate(channels):
-        histogram = _histogram(table, channel)
+        histogram = histogram_of(table, channel)
         found[channel] = Photographs(
             (*_side("positive", top[row]), *_side("negative", bottom[row])),
             _spectrum(table, channel, histogram, [band[row] for band in bands]),
@@ -192,7 +192,7 @@ def _range(
     return min([histogram.start, *values]), high
 
 
-def _histogram(table: ExampleTable, channel: int) -> HistogramRecord | None:
+def histogram_of(table: ExampleTable, channel: int) -> HistogramRecord | None:
     """The buckets from the first to the last that is not empty."""
     counts = table.histogram[channel]
     filled = np.flatnonzero(counts)

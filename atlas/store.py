@@ -1,22 +1,23 @@
 """The store: content-addressed masters and tables, with an SQLite manifest.
 
 A piece of finished work is found by its *key*, the sha256 of the canonical JSON of everything it
-depends on (DESIGN §5). The bytes lie in ``objects/ab/abcdef….EXT``; the manifest keeps their
-digest and what else is known of them. Bytes are written to a temporary file, synced and renamed
-before the manifest speaks of them, and checked against their digest when read.
+depends on (DESIGN §5). Its bytes lie in ``objects/ab/abcdef….EXT``, sealed together with what they
+depend on and what is known of them (`envelope`); the manifest is an index of these files. Bytes
+are written to a temporary file, synced and renamed before the manifest speaks of them, and checked
+against their digest when read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
-import sqlite3
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,20 +26,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from atlas.errors import OutputError, StoreError
+from atlas.durable import check_folder, explained, write_atomically
+from atlas.durable import check_writable as check_writable
+from atlas.envelope import EnvelopeError, canonical, seal, unseal
+from atlas.errors import StoreError
+from atlas.manifest import Entry, Manifest
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    key TEXT PRIMARY KEY, stage TEXT NOT NULL, suffix TEXT NOT NULL, sha256 TEXT NOT NULL,
-    recipe TEXT NOT NULL, facts TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS memo (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
+NAME = re.compile(r"(?P<key>[0-9a-f]{64})\.(?P<suffix>png|safetensors|json)")
+"""Names of the files of entries."""
 
-
-def canonical(value: object) -> str:
-    """Canonical JSON: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+SETTLED = 2.0
+"""Seconds after which a change of a file shows in its times, however coarse their ticks are."""
 
 
 def key_of(recipe: Mapping[str, object]) -> str:
@@ -46,45 +44,103 @@ def key_of(recipe: Mapping[str, object]) -> str:
     return hashlib.sha256(canonical(recipe).encode()).hexdigest()
 
 
+def name_of(recipe: Mapping[str, object]) -> str:
+    """What people call the work of a recipe: ``mixed4c:447 diverse 2``."""
+    of = recipe.get
+    names = {
+        "render": f"{of('layer')}:{of('channel')} {of('kind')} {of('number')}",
+        "examples": f"examples of {of('layer')}",
+        "examples-part": "part {} of {} of a dataset pass".format(*_pair(of("part"))),
+        "field": f"receptive field of {of('layer')}",
+        "map": f"maps of table {str(of('table'))[:12]}",
+    }
+    return names.get(str(of("stage")), str(of("stage")))
+
+
+def _pair(value: object) -> tuple[object, object]:
+    return (value[0], value[1]) if isinstance(value, list | tuple) and len(value) == 2 else ("", "")
+
+
+def signature(stat: os.stat_result) -> str:
+    """How a file looks from outside. Who writes to it changes its ctime, which cannot be set
+    back."""
+    return f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
+
+
+def settled(stat: os.stat_result) -> bool:
+    """Whether the last change of a file is so long ago that another would show."""
+    return time.time() - stat.st_ctime > SETTLED
+
+
+class Row(NamedTuple):
+    """What the manifest says of an entry: the sha256 of its bytes, and its facts."""
+
+    sha256: str
+    facts: Mapping[str, object]
+
+
 class Store:
-    """A store in a folder, made when it does not exist.
+    """A store in a folder.
+
+    Args:
+        write: make the folder where it does not exist, and be able to put; the caller holds the
+            store's `lock.Lock` if others may want to write too. Without, nothing on the disk is
+            touched, and what is remembered is forgotten at the end.
 
     Raises:
-        OutputError: the folder cannot be made or written to.
+        OutputError, WorkError: the folder cannot be made or written to.
         StoreError: it holds a manifest that is not ours.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        with _explained(self.folder):
-            (self.folder / "objects").mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
-        path = self.folder / "manifest.sqlite"
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise StoreError(f"{path} is not a store's manifest: {error}") from error
+    def __init__(self, folder: str | Path, write: bool = True) -> None:
+        self.folder, self.writable = Path(folder), write
+        objects = self.folder / "objects"
+        ours = objects.is_dir()
+        if write:
+            check_folder(self.folder)
+        self.manifest = Manifest(self.folder, write, ours)
+        if write:
+            check_folder(objects)
+        elif self.manifest.in_memory:
+            self.manifest.enter(self._found())
+        self._fresh: dict[str, os.stat_result] = {}
 
     def close(self) -> None:
         """Close the manifest."""
-        self._db.close()
+        seen = {key: signature(stat) for key, stat in self._fresh.items() if settled(stat)}
+        if seen:
+            self.manifest.saw(seen)
+        self._fresh.clear()
+        self.manifest.close()
 
     def facts(self, key: str) -> dict[str, object] | None:
         """What is known of an entry whose file is present, or None."""
-        row = self._row(key)
-        if row is None or not self._path(key, row[0]).is_file():
-            return None
-        facts: dict[str, object] = json.loads(row[2])
-        return facts
+        row = self.manifest.row(key)
+        return row.known() if row is not None and self.path_of(row).is_file() else None
+
+    def rows(self, stage: str) -> dict[str, Row]:
+        """Every entry of a stage whose file is present, by key: one query and one look at the
+        folders, however many there are."""
+        present = set(self.files())
+        entries = self.manifest.rows(stage)
+        return {e.key: Row(e.sha256, e.known()) for e in entries if e.file in present}
 
     def digest(self, key: str) -> str:
-        """The sha256 of an entry's bytes."""
-        row = self._row(key)
+        """The sha256 of an entry's file."""
+        row = self.manifest.row(key)
         if row is None:
             raise StoreError(f"the store {self.folder} has no entry {key[:12]}")
-        return row[1]
+        return row.sha256
+
+    def recipe(self, key: str) -> Mapping[str, object] | None:
+        """What an entry was made by, or None where it is absent or damaged."""
+        row = self.manifest.row(key)
+        data = None if row is None else self._file(row)
+        if row is None or data is None:
+            return None
+        with suppress(EnvelopeError):
+            return unseal(data, row.suffix).recipe
+        return None
 
     def put(
         self,
@@ -94,24 +150,38 @@ class Store:
         facts: Mapping[str, object],
     ) -> str:
         """Keep `data` under its recipe's key, durably, and return the key."""
-        key = key_of(recipe)
-        write_atomically(self._path(key, suffix), data)
-        digest = hashlib.sha256(data).hexdigest()
-        row = (key, str(recipe["stage"]), suffix, digest, canonical(recipe), canonical(facts))
-        with self._explained_db():
-            self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)", row)
+        self._check_writable()
+        key, sealed = key_of(recipe), seal(data, suffix, recipe, facts)
+        digest = hashlib.sha256(sealed).hexdigest()
+        name = name_of(recipe)
+        entry = Entry(key, str(recipe["stage"]), suffix, digest, name, canonical(facts))
+        path = self.path_of(entry)
+        write_atomically(path, sealed)
+        self.manifest.enter([entry])
+        with suppress(OSError):
+            self._fresh[key] = path.stat()
         return key
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Remove entries, as far as they are there."""
+        self._check_writable()
+        gone = [row for key in keys if (row := self.manifest.row(key)) is not None]
+        with self.transaction():
+            self.manifest.remove(row.key for row in gone)
+        for row in gone:
+            self._fresh.pop(row.key, None)
+            with explained(self.path_of(row)):
+                self.path_of(row).unlink(missing_ok=True)
 
     def read(self, key: str) -> bytes | None:
         """The bytes of an entry, or None where it is absent or its bytes are not what was put."""
-        row = self._row(key)
-        if row is None:
+        row = self.manifest.row(key)
+        data = None if row is None else self._file(row)
+        if row is None or data is None:
             return None
-        try:
-            data = self._path(key, row[0]).read_bytes()
-        except OSError:
-            return None
-        return data if hashlib.sha256(data).hexdigest() == row[1] else None
+        with suppress(EnvelopeError):
+            return unseal(data, row.suffix).content
+        return None
 
     def put_image(
         self,
@@ -161,14 +231,11 @@ class Store:
 
     def remember(self, key: str, value: str) -> None:
         """Keep a small fact that only saves work (a file's digest, a sheet's)."""
-        if self.recall(key) != value:
-            with self._explained_db():
-                self._db.execute("INSERT OR REPLACE INTO memo VALUES (?, ?)", (key, value))
+        self.manifest.remember(key, value)
 
     def recall(self, key: str) -> str | None:
         """A fact kept by `remember`."""
-        row = self._db.execute("SELECT value FROM memo WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        return self.manifest.recall(key)
 
     def file_digest(self, path: Path) -> str:
         """sha256 of a file, remembered for as long as its size and times stay the same."""
@@ -185,69 +252,73 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Group many small writes into one."""
-        with self._explained_db():
-            self._db.execute("BEGIN")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    def _row(self, key: str) -> tuple[str, str, str] | None:
-        query = "SELECT suffix, sha256, facts FROM entries WHERE key = ?"
-        row: tuple[str, str, str] | None = self._db.execute(query, (key,)).fetchone()
-        return row
-
-    def _path(self, key: str, suffix: str) -> Path:
-        return self.folder / "objects" / key[:2] / f"{key}.{suffix}"
-
-    @contextmanager
-    def _explained_db(self) -> Iterator[None]:
-        try:
+        with self.manifest.transaction():
             yield
-        except sqlite3.Error as error:
-            raise OutputError(f"the store {self.folder} cannot be written: {error}") from error
 
+    def files(self) -> Iterator[str]:
+        """The names of all files that are where entries are and called like one."""
+        for path in self._objects():
+            folder, name = path.split(os.sep)[-2:]
+            if folder == name[:2] and NAME.fullmatch(name):
+                yield name
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is either whole or not there (temporary file, fsync, rename).
+    def foreign(self) -> list[Path]:
+        """Files among the entries that are none by their name."""
+        ours = {self.path_called(name) for name in self.files()}
+        return sorted({Path(path) for path in self._objects()} - ours)
 
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+    def path_of(self, entry: Entry) -> Path:
+        """Where the file of an entry is."""
+        return self.path_called(entry.file)
+
+    def path_called(self, name: str) -> Path:
+        """Where the entry's file of this name is."""
+        return self.folder / "objects" / name[:2] / name
+
+    def _objects(self) -> Iterator[str]:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            for folder in os.scandir(self.folder / "objects"):
+                if folder.is_dir(follow_symlinks=False):
+                    yield from (file.path for file in os.scandir(folder))
+                else:
+                    yield folder.path
+
+    def _file(self, row: Entry) -> bytes | None:
+        """The file of an entry, if it is what was written."""
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+            data = self.path_of(row).read_bytes()
+        except OSError:
+            return None
+        return data if hashlib.sha256(data).hexdigest() == row.sha256 else None
+
+    def _found(self) -> Iterator[Entry]:
+        """The entries that files say they are."""
+        for name in sorted(self.files()):
+            with suppress(EnvelopeError, OSError):
+                yield entry_of(name, self.path_called(name).read_bytes())
+
+    def _check_writable(self) -> None:
+        if not self.writable:
+            raise StoreError(f"the store {self.folder} is only being read")
 
 
-def check_writable(path: Path) -> None:
-    """Fail before the work, not after it, if a file cannot be written; nothing is left behind.
+def entry_of(name: str, data: bytes) -> Entry:
+    """The manifest's row for the file `name` with these bytes.
 
     Raises:
-        OutputError: it cannot.
+        EnvelopeError: they are no entry, or not the one of this name.
     """
-    with _explained(path):
-        if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    match = NAME.fullmatch(name)
+    if match is None:
+        raise EnvelopeError("not the name of an entry")
+    opened = unseal(data, match["suffix"])
+    if key_of(opened.recipe) != match["key"]:
+        raise EnvelopeError("another entry's file under this name")
+    return Entry(
+        match["key"],
+        str(opened.recipe["stage"]),
+        match["suffix"],
+        hashlib.sha256(data).hexdigest(),
+        name_of(opened.recipe),
+        canonical(opened.facts),
+    )

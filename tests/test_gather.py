@@ -63,6 +63,7 @@ def table():
         histogram_exponent=np.full(CHANNELS, -2),
         class_index=np.array([[2, 0, -1]] * CHANNELS),
         class_mean=np.array([[8.0, 2.5, math.nan]] * CHANNELS),
+        class_means=np.array([[2.5, 1.0, 8.0]] * CHANNELS, dtype=np.float32),
         class_count=np.array([14, 13, 13]),
         labels=("class 0", "class 1", "class 2"),
         images=IMAGES,

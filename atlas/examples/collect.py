@@ -27,7 +27,7 @@ from atlas.examples.view import Viewing
 from atlas.examples.workers import Workers
 from atlas.models.network import Network
 
-VERSION = 3
+VERSION = 4
 """Version of the examples stage: raised whenever the same input would give other tables."""
 
 BATCH = 16

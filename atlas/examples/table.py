@@ -43,8 +43,9 @@ class ExampleTable:
     of images with any positive value, `best_score` and `best_negative_score` the largest mean over
     space of ReLU(a) and of ReLU(−a) of any image.
 
-    `class_index` (C, 10) are the classes, by place in `labels`, whose images have the highest mean
-    of maxima, `class_mean`, −1 for none; `class_count` (labels,) how many images each has.
+    `class_means` (C, labels) float32 are the means of the maxima of each class's images,
+    `class_count` (labels,) how many images each has; `class_index` (C, 10) are the classes of
+    highest mean, by place in `labels`, −1 for none, and `class_mean` float64 their means.
     `images` is how many were readable.
     """
 
@@ -65,6 +66,7 @@ class ExampleTable:
     histogram_exponent: NDArray[np.int64]
     class_index: NDArray[np.int64]
     class_mean: NDArray[np.float64]
+    class_means: NDArray[np.float32]
     class_count: NDArray[np.int64]
     labels: tuple[str, ...]
     images: int
@@ -136,7 +138,10 @@ def table_of(state: State, layer: str, columns: slice, top: Listed, bottom: List
     bands = bands_of(state.buckets, columns)
     buckets = state.buckets
     labels = tuple(sorted(state.class_sum)) if len(state.class_sum) <= MOST_CLASSES else ()
-    index, mean = _classes(state, labels, columns)
+    means = _class_means(state, labels, columns)
+    index = np.full((means.shape[1], CLASSES), -1, dtype=np.int64)
+    strongest = np.argsort(-means, axis=0, kind="stable")[:CLASSES].T
+    index[:, : strongest.shape[1]] = strongest
     return ExampleTable(
         top.image,
         top.value,
@@ -154,7 +159,8 @@ def table_of(state: State, layer: str, columns: slice, top: Listed, bottom: List
         histogram_first=buckets.first[columns].cpu().numpy(),
         histogram_exponent=buckets.exponent[columns].cpu().numpy(),
         class_index=index,
-        class_mean=mean,
+        class_mean=_taken(means.T, index),
+        class_means=means.T.astype(np.float32),
         class_count=np.array([state.class_count[label] for label in labels], dtype=np.int64),
         labels=labels,
         images=state.images,
@@ -209,18 +215,21 @@ def _stats(state: State, columns: slice, positions: int) -> dict[str, NDArray[np
     return {name: value.cpu().numpy() for name, value in stats.items()}
 
 
-def _classes(
+def _class_means(
     state: State, labels: tuple[str, ...], columns: slice
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    channels = columns.stop - columns.start
-    index = np.full((channels, CLASSES), -1, dtype=np.int64)
-    mean = np.full((channels, CLASSES), np.nan)
-    if labels:
-        sums = torch.stack([state.class_sum[label][columns] for label in labels])
-        counts = torch.tensor([state.class_count[label] for label in labels], device=sums.device)
-        means = sums.double() / FIXED / counts[:, None]
-        k = min(CLASSES, len(labels))
-        order = means.argsort(dim=0, descending=True, stable=True)[:k]
-        index[:, :k] = order.T.cpu().numpy()
-        mean[:, :k] = means.gather(0, order).T.cpu().numpy()
-    return index, mean
+) -> NDArray[np.float64]:
+    """The mean of the maxima of each class's images, (labels, C)."""
+    if not labels:
+        return np.zeros((0, columns.stop - columns.start))
+    sums = torch.stack([state.class_sum[label][columns] for label in labels])
+    counts = torch.tensor([state.class_count[label] for label in labels], device=sums.device)
+    means: NDArray[np.float64] = (sums.double() / FIXED / counts[:, None]).cpu().numpy()
+    return means
+
+
+def _taken(means: NDArray[np.float64], index: NDArray[np.int64]) -> NDArray[np.float64]:
+    """`means` (C, labels) at `index` (C, k); not a number where that is −1."""
+    if not means.shape[1]:
+        return np.full(index.shape, np.nan)
+    found = np.take_along_axis(means, np.maximum(index, 0), axis=1)
+    return np.where(index < 0, np.nan, found)

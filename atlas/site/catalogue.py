@@ -1,7 +1,6 @@
 """What the site is made of: plain records that sheets, pages and the manifest are drawn from.
 
-The build fills a `Catalogue` from the plan and the store; nothing here touches the disk. Pictures
-are asked for through `Media`, so that a test can hand in made-up ones.
+The build fills a `Catalogue` from the plan and the store; nothing here touches the disk.
 """
 
 from __future__ import annotations
@@ -9,10 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
 from atlas.units import Layer
 
@@ -132,6 +128,46 @@ class ClassRecord:
 
 
 @dataclass(frozen=True)
+class SimilarRecord:
+    """A channel that answers to the same classes as another: the `cosine` of their profiles."""
+
+    layer: str
+    index: int
+    cosine: float
+
+    @property
+    def name(self) -> str:
+        """The unit as it is written: ``mixed4c:447``."""
+        return f"{self.layer}:{self.index}"
+
+
+@dataclass(frozen=True)
+class MemberRecord:
+    """A channel that a class fires: the mean of the maxima of the class's images, and how many
+    standard deviations of all images' maxima that is above theirs."""
+
+    layer: str
+    index: int
+    mean: float
+    selectivity: float
+
+    @property
+    def name(self) -> str:
+        """The unit as it is written: ``mixed4c:447``."""
+        return f"{self.layer}:{self.index}"
+
+
+@dataclass(frozen=True)
+class LabelRecord:
+    """A class of the dataset: how many images it has, and the channels most selective for it,
+    most selective first."""
+
+    label: str
+    count: int
+    members: tuple[MemberRecord, ...]
+
+
+@dataclass(frozen=True)
 class WholeRecord:
     """A channel's strongest photograph, to be shown whole: its crop, and the digest of the
     channel's map over it; `fires` says whether the map is anywhere above zero."""
@@ -157,7 +193,7 @@ class ChannelRecord:
     """A channel, its renders in display order, its examples by side and rank, its statistics.
 
     `spectrum` are its ten bands, lowest first, `classes` those that fire it most, strongest first,
-    `whole` is its strongest photograph.
+    `whole` is its strongest photograph, `similar` are the channels most like it, most like first.
     """
 
     layer: str
@@ -170,6 +206,7 @@ class ChannelRecord:
     histogram: HistogramRecord | None = None
     classes: tuple[ClassRecord, ...] = ()
     whole: WholeRecord | None = None
+    similar: tuple[SimilarRecord, ...] = ()
 
     @property
     def name(self) -> str:
@@ -207,7 +244,8 @@ class DatasetRecord:
 @dataclass(frozen=True)
 class Catalogue:
     """Everything a site shows. `recipe` is the part all renders share; `layers` are all of the
-    model's layers, in network order, also those without channels in this atlas."""
+    model's layers, in network order, also those without channels in this atlas; `labels` are the
+    classes of the dataset, by label."""
 
     title: str
     generator: str
@@ -216,55 +254,13 @@ class Catalogue:
     recipe: Mapping[str, object]
     layers: Sequence[Layer]
     channels: Sequence[ChannelRecord]
+    labels: Sequence[LabelRecord] = ()
 
     def of_layer(self, name: str) -> list[ChannelRecord]:
         """The channels of one layer that this atlas shows, by number."""
         return [channel for channel in self.channels if channel.layer == name]
 
-    def by_class(self) -> dict[str, list[tuple[ChannelRecord, ClassRecord]]]:
-        """The channels each class fires most, most selective first, by label.
-
-        A class has the channels that name it among their strongest, so every channel stands under
-        a few classes and a class that is strongest nowhere is left out.
-        """
-        found: dict[str, list[tuple[ChannelRecord, ClassRecord]]] = {}
-        for channel in self.channels:
-            for one in channel.classes:
-                found.setdefault(one.label, []).append((channel, one))
-        for pairs in found.values():  # a stable sort: equals keep the order of the channels
-            pairs.sort(
-                key=lambda p: math.inf if math.isnan(p[1].selectivity) else -p[1].selectivity
-            )
-        return dict(sorted(found.items()))
-
-
-class Media(Protocol):
-    """Where pictures come from. Digests change exactly when the pixels do."""
-
-    def render(self, record: RenderRecord) -> NDArray[np.uint8]:
-        """The master of a render, (size, size, 3) RGB."""
-
-    def render_digest(self, record: RenderRecord) -> str:
-        """A digest of what `render` would return, cheap to get."""
-
-    def crop(self, record: CropRecord) -> NDArray[np.uint8]:
-        """A crop in source pixels, (h, w, 3) RGB, square."""
-
-    def crop_digest(self, record: CropRecord) -> str:
-        """A digest of what `crop` would return, cheap to get."""
-
-    def whole(self, tile: WholeTile) -> NDArray[np.uint8]:
-        """A picture of the middle square of a photograph, (h, h, 3) RGB."""
-
-    def whole_digest(self, tile: WholeTile) -> str:
-        """A digest of what `whole` would return, cheap to get."""
-
-
-class SheetIndex(Protocol):
-    """Remembers which sheet bytes came of which inputs, so that none is encoded twice."""
-
-    def get(self, key: str) -> str | None:
-        """The sha256 of the sheet file made from inputs `key`, if one was made before."""
-
-    def put(self, key: str, sha256: str) -> None:
-        """Record that inputs `key` gave a file with this digest."""
+    def without_photographs(self) -> Catalogue:
+        """The same without any crop, label or source."""
+        channels = [channel.without_photographs() for channel in self.channels]
+        return replace(self, channels=channels, labels=())

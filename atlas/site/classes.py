@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from atlas.site.catalogue import ChannelRecord, ClassRecord
+from atlas.site.links import Links
 from atlas.site.text import clean, number
 
 FOLDER = "classes"
@@ -37,9 +38,11 @@ def class_paths(labels: Iterable[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A row: label, mean of the maxima, number of images, and a bar in per cent of the longest."""
+    """A row: label, the page of the class (None if it has none), mean of the maxima, number of
+    images, and a bar in per cent of the longest."""
 
     label: str
+    page: str | None
     mean: str
     count: str
     bar: str
@@ -54,7 +57,7 @@ class Classes:
     note: str
 
 
-def classes_of(record: ChannelRecord) -> Classes | None:
+def classes_of(record: ChannelRecord, links: Links) -> Classes | None:
     """The table of a channel, None without labels."""
     found = [one for one in record.classes if math.isfinite(one.mean)]
     if not found:
@@ -63,16 +66,23 @@ def classes_of(record: ChannelRecord) -> Classes | None:
     histogram = record.histogram
     everything = None
     if histogram is not None:
-        everything = _row("all photographs", histogram.mean, histogram.images, longest)
+        everything = _row("all photographs", None, histogram.mean, histogram.images, longest)
     rows = tuple(
-        _row(clean(one.label, 60) or "no label", one.mean, one.count, longest) for one in found
+        _row(
+            clean(one.label, 60) or "no label",
+            links.page_of(one.label),
+            one.mean,
+            one.count,
+            longest,
+        )
+        for one in found
     )
     return Classes(rows, everything, _note(found))
 
 
-def _row(label: str, mean: float, count: int, longest: float) -> ClassRow:
+def _row(label: str, page: str | None, mean: float, count: int, longest: float) -> ClassRow:
     share = min(max(mean / longest, 0.0), 1.0) if longest > 0 else 0.0
-    return ClassRow(label, number(mean), f"{count:,}", f"{100 * share:.0f}%")
+    return ClassRow(label, page, number(mean), f"{count:,}", f"{100 * share:.0f}%")
 
 
 def _note(classes: Sequence[ClassRecord]) -> str:

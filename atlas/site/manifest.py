@@ -7,9 +7,10 @@ outside is written in ASCII with ``<``, ``>`` and ``&`` escaped: it stays text i
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from atlas.site.catalogue import (
@@ -18,6 +19,7 @@ from atlas.site.catalogue import (
     ChannelRecord,
     CropRecord,
     ExampleRecord,
+    LabelRecord,
     RenderRecord,
 )
 from atlas.site.sheets import SheetPlan, Tile, ordered_examples
@@ -26,11 +28,72 @@ from atlas.units import Layer
 
 FORMAT = 1
 
+LIMIT = 20 * 2**20
+"""Bytes of details that a manifest has room for beside the rest; hosts stop at files of 25 MiB."""
 
-def manifest(catalogue: Catalogue, plan: SheetPlan) -> bytes:
-    """The manifest of a site as compact JSON in ASCII."""
+
+def manifest_files(
+    catalogue: Catalogue, plan: SheetPlan, class_paths: Mapping[str, str], others: Sequence[str]
+) -> Iterator[tuple[str, bytes]]:
+    """The manifest of a site, as (path, bytes); ``manifest.json`` is the last, and the only one
+    unless it would be too large.
+
+    Then every channel's ``examples`` are empty in it and ``examples_in`` names the file, one a
+    layer and compressed by gzip, that has them with its spectrum, histogram, classes and so on.
+
+    Args:
+        class_paths: the pages of classes, by label.
+        others: all other files of the site, of which the manifest lists those that it does not
+            name elsewhere: what pruning goes by later.
+    """
+    entries = {
+        layer.name: [
+            (_text(_entry(channel, plan)), _text(_details(channel, plan)))
+            for channel in catalogue.of_layer(layer.name)
+        ]
+        for layer in catalogue.layers
+    }
+    size = sum(len(details) for pairs in entries.values() for _, details in pairs)
+    lines = []
+    parts = []
+    for layer, pairs in entries.items():
+        if size <= LIMIT:
+            lines += [_joined(entry, details) for entry, details in pairs]
+        elif pairs:
+            parts.append(f"manifest/{slug(layer)}.json.gz")
+            rest = _text({"examples": [], "examples_in": parts[-1]})
+            lines += [_joined(entry, rest) for entry, _ in pairs]
+            head = {"format": FORMAT, "layer": layer}
+            document = _document(head, [_joined(*pair) for pair in pairs])
+            yield parts[-1], gzip.compress(document, mtime=0)
+        pairs.clear()
+    known = {path for c in catalogue.channels for path in _named(c, plan, split=bool(parts))}
+    head = _head(catalogue, class_paths, sorted({*others, *parts} - known))
+    yield "manifest.json", _document(head, lines)
+
+
+def _joined(*objects: str) -> str:
+    """One JSON object of the members of several."""
+    return "{" + ",".join(text[1:-1] for text in objects if text != "{}") + "}"
+
+
+def _document(head: Mapping[str, object], channels: Sequence[str]) -> bytes:
+    """JSON of `head` with the list of `channels`, each of which is JSON already."""
+    return f'{_text(dict(head))[:-1]},"channels":[{",".join(channels)}]}}\n'.encode()
+
+
+def _text(value: dict[str, Any]) -> str:
+    text = json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
+    for mark, escaped in _ESCAPES.items():  # these occur inside of strings only
+        text = text.replace(mark, escaped)
+    return text
+
+
+def _head(
+    catalogue: Catalogue, class_paths: Mapping[str, str], files: Sequence[str]
+) -> dict[str, object]:
     model, dataset = catalogue.model, catalogue.dataset
-    content = {
+    return {
         "format": FORMAT,
         "generator": catalogue.generator,
         "title": catalogue.title,
@@ -43,43 +106,56 @@ def manifest(catalogue: Catalogue, plan: SheetPlan) -> bytes:
         "dataset": dataset
         and {"source": dataset.source, "images": dataset.images, "skipped": len(dataset.skipped)},
         "recipe": dict(catalogue.recipe),
-        "layers": [_layer(layer, catalogue, plan) for layer in catalogue.layers],
-        "channels": [_channel(channel, plan) for channel in catalogue.channels],
-        "classes": _classes(catalogue),
+        "layers": [_layer(layer) for layer in catalogue.layers],
+        "classes": [_class(one, class_paths.get(one.label)) for one in catalogue.labels],
+        "files": list(files),
     }
-    text = json.dumps(_finite(content), separators=(",", ":"), allow_nan=False)
-    for mark, escaped in _ESCAPES.items():  # these occur inside of strings only
-        text = text.replace(mark, escaped)
-    return text.encode() + b"\n"
+
+
+def _named(channel: ChannelRecord, plan: SheetPlan, split: bool) -> set[str]:
+    """The files that a channel's entry in ``manifest.json`` names."""
+    name = channel.name
+    tiles = list(plan.renders[name])
+    if not split:
+        tiles += [*plan.examples[name], *plan.wholes.get(name, ())]
+        tiles += [tile for band in plan.spectrum[name] for tile in band]
+    return {tile.sheet for tile in tiles} | {_page(channel)}
+
+
+def _page(channel: ChannelRecord) -> str:
+    return f"{slug(channel.layer)}/{channel.index}.html"
 
 
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
-def _layer(layer: Layer, catalogue: Catalogue, plan: SheetPlan) -> dict[str, object]:
-    """A layer, with the `files` that belong to it as a whole (what pruning goes by later)."""
-    folder = slug(layer.name)
-    sheets = (s.path for s in plan.strips if s.path.startswith(f"media/layers/{folder}-"))
-    shown = any(channel.layer == layer.name for channel in catalogue.channels)
+def _layer(layer: Layer) -> dict[str, object]:
     return {
         "name": layer.name,
         "channels": layer.channels,
         "branches": [{"name": b.name, "start": b.start, "stop": b.stop} for b in layer.branches],
-        "files": [f"{folder}/index.html", *sheets] if shown else [],
     }
 
 
-def _channel(channel: ChannelRecord, plan: SheetPlan) -> dict[str, object]:
-    renders = zip(channel.renders, plan.renders[channel.name], strict=True)
-    examples = zip(ordered_examples(channel), plan.examples[channel.name], strict=True)
+def _entry(channel: ChannelRecord, plan: SheetPlan) -> dict[str, Any]:
+    """What a manifest says of a channel in any case."""
     thumb = plan.thumbs.get(channel.name)
+    renders = zip(channel.renders, plan.renders[channel.name], strict=True)
     return {
         "layer": channel.layer,
         "index": channel.index,
         "branch": channel.branch,
-        "page": f"{slug(channel.layer)}/{channel.index}.html",
+        "page": _page(channel),
         "thumbnail": thumb and _place(thumb[1]),
         "renders": [_render(record, tile) for record, tile in renders],
+        "stats": dict(sorted(channel.stats.items())),
+    }
+
+
+def _details(channel: ChannelRecord, plan: SheetPlan) -> dict[str, Any]:
+    """The rest, which is most of it."""
+    examples = zip(ordered_examples(channel), plan.examples[channel.name], strict=True)
+    return {
         "examples": [_example(record, tile) for record, tile in examples],
         "whole": _whole(channel, plan),
         "spectrum": [
@@ -95,28 +171,29 @@ def _channel(channel: ChannelRecord, plan: SheetPlan) -> dict[str, object]:
         "classes": [
             {"label": one.label, "mean": one.mean, "count": one.count} for one in channel.classes
         ],
-        "stats": dict(sorted(channel.stats.items())),
+        "similar": [
+            {"layer": one.layer, "index": one.index, "cosine": one.cosine}
+            for one in channel.similar
+        ],
     }
 
 
-def _classes(catalogue: Catalogue) -> list[dict[str, object]]:
-    """Each class with the channels that name it among their strongest, most selective first."""
-    return [
-        {
-            "label": label,
-            "count": pairs[0][1].count,
-            "channels": [
-                {
-                    "layer": channel.layer,
-                    "index": channel.index,
-                    "mean": one.mean,
-                    "selectivity": one.selectivity,
-                }
-                for channel, one in pairs
-            ],
-        }
-        for label, pairs in catalogue.by_class().items()
-    ]
+def _class(record: LabelRecord, page: str | None) -> dict[str, object]:
+    """A class with the channels that answer to it, most selective first."""
+    return {
+        "label": record.label,
+        "count": record.count,
+        "page": page,
+        "channels": [
+            {
+                "layer": member.layer,
+                "index": member.index,
+                "mean": member.mean,
+                "selectivity": member.selectivity,
+            }
+            for member in record.members
+        ],
+    }
 
 
 def _render(record: RenderRecord, tile: Tile) -> dict[str, object]:

@@ -1,138 +1,149 @@
 """Pages: the catalogue, the plan of the sheets and the notes, put into the templates.
 
 Templates are looked for in the user's folder first. Whatever all pages share is worked out once;
-a page is then one call of a compiled template.
+a page is then one call of a compiled template. Pages that are many say what they are made of, so
+that one that has been made of the same before need not be made again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError
-from jinja2.exceptions import TemplateSyntaxError
-
-from atlas.errors import ConfigError
 from atlas.site.catalogue import Catalogue, ChannelRecord
 from atlas.site.content import Note
+from atlas.site.labels import LabelPage, by_initial, label_pages, members_of
+from atlas.site.layers import LayerPage, LayerTile, branch_groups, layer_pages
+from atlas.site.ledger import fingerprint
+from atlas.site.links import Links
 from atlas.site.network import draw
-from atlas.site.sheets import Picture, SheetPlan, stylesheet
-from atlas.site.text import clean, count, listed, number, percent, short, slug
-from atlas.site.views import channel_view, flatten, render_alt
-from atlas.units import Layer
+from atlas.site.sheets import Picture, SheetPlan, Tile
+from atlas.site.tables import table_paths
+from atlas.site.templates import Templates
+from atlas.site.views import about, channel_view, flatten, render_alt, strongest_labels
 
 NAV_LIMIT = 16
 """More layers than this do not fit into the header; the index page lists them instead."""
 
-RESERVED = {"index", "404"}
+RESERVED = {"index", "404", "compare", "recipe"}
+"""Notes that do not become pages of their own name."""
 SAMPLE_NOTE = "photographs"
 """The note about the photographs of the dataset `sample`; other atlases do not show it."""
-"""Notes that do not become pages of their own name."""
 
 
 @dataclass(frozen=True)
-class LayerPage:
-    """What pages know of a layer: its record, folder, short name, note, and the channels shown."""
+class Page:
+    """A page to write: its path relative to the site, what it is made of, and how its text is had.
 
-    layer: Layer
-    folder: str
-    short: str
-    note: Note | None
-    channels: tuple[ChannelRecord, ...]
+    Where `key` is None that is not worked out, and the page is always made.
+    """
 
-
-@dataclass(frozen=True)
-class BranchGroup:
-    """A branch's heading on the layer page, and its tiles: (channel, picture, started)."""
-
-    name: str
-    start: int
-    stop: int
-    tiles: tuple[tuple[ChannelRecord, Picture | None, bool], ...]
+    path: str
+    key: str | None
+    text: Callable[[], str]
 
 
 class Pages:
-    """Renders every page of a site; `all` yields them as (path relative to the site, text)."""
+    """Every page of a site, in a fixed order.
+
+    Args:
+        contents: a digest of the record of each channel, by unit.
+        code: a digest of `templates` and all else that is not a value.
+        url: where the site will be, None if that is not known.
+        media: where the media folder will be, None if inside the site.
+    """
 
     def __init__(
         self,
         catalogue: Catalogue,
         plan: SheetPlan,
+        contents: Mapping[str, str],
         templates: tuple[Path, ...],
+        code: str,
         notes: Mapping[str, Note],
         layer_notes: Mapping[str, Note],
-        url: str | None,
+        url: str | None = None,
+        media: str | None = None,
     ) -> None:
-        self._catalogue = catalogue
-        self._plan = plan
+        self._catalogue, self._plan, self._contents = catalogue, plan, contents
         sample = catalogue.dataset is not None and catalogue.dataset.source == "sample"
-        notes = {name: note for name, note in notes.items() if sample or name != SAMPLE_NOTE}
-        self._notes = notes
-        grouped: dict[str, list[ChannelRecord]] = {layer.name: [] for layer in catalogue.layers}
-        for channel in catalogue.channels:
-            grouped[channel.layer].append(channel)
-        self._layers = [
-            LayerPage(
-                layer,
-                slug(layer.name),
-                short(layer.name),
-                layer_notes.get(slug(layer.name)),
-                tuple(sorted(grouped[layer.name], key=lambda channel: channel.index)),
-            )
-            for layer in catalogue.layers
-        ]
+        self.notes = {name: note for name, note in notes.items() if sample or name != SAMPLE_NOTE}
+        self.articles = {name: note for name, note in self.notes.items() if name not in RESERVED}
+        self._layers = layer_pages(catalogue, layer_notes)
         self._shown = [page for page in self._layers if page.channels]
-        self._env = Environment(
-            loader=ChoiceLoader([FileSystemLoader(folder) for folder in templates]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-            keep_trailing_newline=True,
+        self.labels = label_pages(catalogue)
+        self.links = Links(
+            media.rstrip("/") + "/" if media else None,
+            {page.record.label: page.path for page in self.labels},
         )
-        self._env.filters.update(clean=clean, number=number, listed=listed, percent=percent)
-        self._env.globals.update(
-            atlas=catalogue,
-            count=count,
-            layers=self._layers,
-            nav=self._shown if len(self._layers) <= NAV_LIMIT else [],
-            articles=[note for name, note in notes.items() if name not in RESERVED],
-            url=url.rstrip("/") + "/" if url else None,
-            total=sum(layer.channels for layer in catalogue.layers),
-            photographs=catalogue.dataset is not None
-            and any(channel.examples for channel in catalogue.channels),
-            has_method="method" in notes,
-            recipe_rows=list(flatten(catalogue.recipe)),
+        cards = [card.path for card in plan.cards.values()]
+        shared = {
+            "url": url.rstrip("/") + "/" if url else None,
+            "media": self.links.media or "",
+            "csp_images": self.links.origin,
+            "card": cards[len(cards) // 2] if cards else None,
+            "has_classes": bool(self.labels),
+            "has_method": "method" in notes,
+            "photographs": any(channel.examples for channel in catalogue.channels),
+        }
+        nav = self._shown if len(self._layers) <= NAV_LIMIT else []
+        articles = list(self.articles.values())
+        self.layer_notes = layer_notes
+        self._labels = {c.name: strongest_labels(c) for c in catalogue.channels}
+        self._templates = Templates(
+            templates, {"atlas": catalogue, "nav": nav, "articles": articles, **shared}
+        )
+        self._common = fingerprint(
+            code,
+            replace(catalogue, channels=(), labels=()),
+            [(page.layer.name, page.folder) for page in nav],
+            [(note.name, note.title) for note in articles],
+            shared,
+            self.links,
         )
 
     @property
     def amount(self) -> int:
         """How many pages `all` yields."""
-        articles = len(set(self._notes) - RESERVED)
-        return 2 + articles + len(self._shown) + sum(len(page.channels) for page in self._shown)
+        classes = len(self.labels) + 1 if self.labels else 0
+        layers = sum(len(page.parts()) + len(page.channels) for page in self._shown)
+        return 4 + len(self.articles) + layers + classes
 
-    def all(self) -> Iterator[tuple[str, str]]:
-        """Every page, in a fixed order."""
-        yield "index.html", self._index()
-        yield "404.html", self._render("404", page="404.html", root="")
-        for name, note in self._notes.items():
-            if name not in RESERVED:
-                yield (
-                    f"{name}.html",
-                    self._render("article", page=f"{name}.html", root="", note=note),
-                )
+    def all(self) -> Iterator[Page]:
+        """Every page."""
+        yield Page("index.html", None, self._index)
+        yield Page("404.html", None, partial(self._fill, "404", "404.html"))
+        yield Page("compare.html", None, partial(self._fill, "compare", "compare.html"))
+        recipe = partial(
+            self._fill, "recipe", "recipe.html", rows=list(flatten(self._catalogue.recipe)),
+            tables=table_paths(self._catalogue),
+        )  # fmt: skip
+        yield Page("recipe.html", None, recipe)
+        for name, note in self.articles.items():
+            path = f"{name}.html"
+            yield Page(path, None, partial(self._fill, "article", path, note=note))
         for position, page in enumerate(self._shown):
-            yield f"{page.folder}/index.html", self._layer(position)
+            for number in range(len(page.parts())):
+                path = page.parts()[number][0]
+                yield Page(path, None, partial(self._layer, position, number))
             yield from self._channels(page)
+        if self.labels:
+            yield Page(
+                "classes/index.html",
+                None,
+                partial(
+                    self._fill, "classes", "classes/index.html", initials=by_initial(self.labels)
+                ),
+            )
+        for position, one in enumerate(self.labels):
+            yield Page(one.path, None, partial(self._class, position))
 
     def _index(self) -> str:
         samples = {
-            layer: [
-                (channel, Picture(tile, tile.sheet, self._alt(channel))) for channel, tile in tiles
-            ]
+            layer: [(channel, self._picture(channel.name, tile, "")) for channel, tile in tiles]
             for layer, tiles in self._plan.samples.items()
         }
         blocks = draw(
@@ -140,85 +151,79 @@ class Pages:
             {page.layer.name: len(page.channels) for page in self._shown},
             self._catalogue.model.view,
         )
-        return self._render(
-            "index", page="index.html", root="", samples=samples, blocks=blocks,
-            guide=self._notes.get("index"),
+        return self._fill(
+            "index", "index.html", samples=samples, blocks=blocks, layers=self._layers,
+            guide=self.notes.get("index"),
         )  # fmt: skip
 
-    def _layer(self, position: int) -> str:
+    def _layer(self, position: int, number: int) -> str:
         page = self._shown[position]
-        groups = []
-        for branch in page.layer.branches:
-            tiles = tuple(
-                (channel, self._thumb(channel), self._started(channel))
-                for channel in page.channels
-                if branch.start <= channel.index < branch.stop
-            )
-            if tiles:
-                groups.append(BranchGroup(branch.name, branch.start, branch.stop, tiles))
-        return self._render(
-            "layer", page=f"{page.folder}/index.html", root="../", here=page, groups=groups,
+        parts = page.parts()
+        path, channels = parts[number]
+        tiles = [self._tile(channel) for channel in channels]
+        return self._fill(
+            "layer", path, page.layer.name, here=page, parts=parts,
+            groups=branch_groups(page, tiles), number=number,
+            place=self._layers.index(page) + 1, of=len(self._layers),
             before=self._shown[position - 1] if position else None,
             after=self._shown[position + 1] if position + 1 < len(self._shown) else None,
         )  # fmt: skip
 
-    def _channels(self, page: LayerPage) -> Iterator[tuple[str, str]]:
-        template = self._template("channel")
-        last = len(page.channels) - 1
+    def _channels(self, page: LayerPage) -> Iterator[Page]:
+        plan, card = self._plan, self._plan.cards.get(page.layer.name)
         for i, channel in enumerate(page.channels):
+            neighbours = [
+                page.channels[j].index if 0 <= j < len(page.channels) else None
+                for j in (i - 1, i + 1)
+            ]
+            name = channel.name
+            similar = [tile is not None for tile in plan.similar[name]]
             path = f"{page.folder}/{channel.index}.html"
-            view = channel_view(channel, self._plan, self._catalogue)
-            yield path, self._fill(
-                template, page=path, root="../", here=page, view=view, channel=channel,
-                before=page.channels[i - 1] if i else None,
-                after=page.channels[i + 1] if i < last else None,
+            key = fingerprint(
+                self._common, page.layer, self._contents[name], neighbours, similar,
+                plan.wholes.get(name), card,
             )  # fmt: skip
+            yield Page(path, key, partial(self._channel, page, channel, path, neighbours))
 
-    def _thumb(self, channel: ChannelRecord) -> Picture | None:
-        found = self._plan.thumbs.get(channel.name)
-        return found and Picture(found[1], f"../{found[1].sheet}", self._alt(channel))
+    def _channel(
+        self, page: LayerPage, channel: ChannelRecord, path: str, neighbours: list[int | None]
+    ) -> str:
+        view = channel_view(channel, self._plan, self._catalogue, self.links)
+        before, after = neighbours
+        return self._fill(
+            "channel", path, page.layer.name, here=page, view=view, channel=channel,
+            before=before, after=after,
+        )  # fmt: skip
 
-    def _alt(self, channel: ChannelRecord) -> str:
-        return render_alt(channel.name, self._plan.thumbs[channel.name][0])
-
-    def _started(self, channel: ChannelRecord) -> bool:
-        found = self._plan.thumbs.get(channel.name)
-        return found is None or found[0].started
-
-    def _render(self, name: str, **values: Any) -> str:
-        return self._fill(self._template(name), **values)
-
-    def _template(self, name: str) -> Any:
-        try:
-            return self._env.get_template(f"{name}.html.jinja")
-        except TemplateSyntaxError as error:
-            raise ConfigError(
-                f"template {error.name}, line {error.lineno}: {error.message}"
-            ) from error
-        except TemplateError as error:
-            raise ConfigError(f"template {name}.html.jinja cannot be loaded: {error}") from error
-
-    def _fill(self, template: Any, **values: Any) -> str:
-        try:
-            return str(template.render(**values))
-        except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError,
-                ValueError) as error:  # fmt: skip
-            raise ConfigError(
-                f"template {template.name} failed on {values['page']}: {error}"
-            ) from error
-
-
-def static_files(templates: tuple[Path, ...]) -> Iterator[tuple[str, bytes]]:
-    """The files of `static/`, the user's before the shipped ones, and the strips' stylesheet."""
-    found: dict[str, Path] = {}
-    for folder in reversed(templates):
-        root = folder / "static"
-        found |= {
-            path.relative_to(folder).as_posix(): path
-            for path in sorted(root.rglob("*"))
-            if path.is_file() and not path.name.startswith(".")
+    def _class(self, position: int) -> str:
+        one = self.labels[position]
+        pictures = {
+            member.name: self._thumb(member.name)
+            for member in one.record.members
+            if member.name in self._plan.thumbs
         }
-    found.pop("static/css/strips.css", None)
-    for name, path in sorted(found.items()):
-        yield name, path.read_bytes()
-    yield "static/css/strips.css", stylesheet().encode()
+        near: list[LabelPage | None] = [None, *self.labels, None]
+        return self._fill(
+            "class", one.path, label=one, members=members_of(one.record, pictures),
+            before=near[position], after=near[position + 2],
+        )  # fmt: skip
+
+    def _tile(self, channel: ChannelRecord) -> LayerTile:
+        found = self._plan.thumbs.get(channel.name)
+        if found is None:
+            return LayerTile(channel.index, None, True)
+        return LayerTile(channel.index, self._thumb(channel.name), found[0].started)
+
+    def _thumb(self, unit: str) -> Picture:
+        return self._picture(unit, self._plan.thumbs[unit][1], "../")
+
+    def _picture(self, unit: str, tile: Tile, root: str) -> Picture:
+        """The thumbnail of a channel, at `tile`."""
+        alt = render_alt(unit, self._plan.thumbs[unit][0], about(self._labels[unit]))
+        return self.links.picture(tile, alt, root)
+
+    def _fill(self, template: str, path: str, layer: str = "", **values: Any) -> str:
+        root = "../" * path.count("/")
+        if layer in self._plan.cards:
+            values["card"] = self._plan.cards[layer].path
+        return self._templates.fill(template, page=path, root=root, **values)

@@ -6,10 +6,12 @@ for first, because an installed package has no say about its neighbours.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import atlas
 from atlas.errors import ConfigError
+from atlas.site.sheets import stylesheet
 
 
 def shipped(name: str) -> Path:
@@ -36,3 +38,19 @@ def overlay(name: str, user: Path | None) -> tuple[Path, ...]:
     if not user.is_dir():
         raise ConfigError(f"the {name} folder {user} does not exist; create it or leave it out")
     return (user, shipped(name))
+
+
+def static_files(templates: tuple[Path, ...]) -> Iterator[tuple[str, bytes]]:
+    """The files of `static/`, the user's before the shipped ones, and the strips' stylesheet."""
+    found: dict[str, Path] = {}
+    for folder in reversed(templates):
+        root = folder / "static"
+        found |= {
+            path.relative_to(folder).as_posix(): path
+            for path in sorted(root.rglob("*"))
+            if path.is_file() and not path.name.startswith(".")
+        }
+    found.pop("static/css/strips.css", None)
+    for name, path in sorted(found.items()):
+        yield name, path.read_bytes()
+    yield "static/css/strips.css", stylesheet().encode()

@@ -31,15 +31,21 @@ RENDER_LIMIT = 256
 """Largest tile of a render in pixels: what a page shows at its widest, on an ordinary screen."""
 EXAMPLE_SIZE = 112
 WHOLE_SIZE = 224
-WHOLE_CHANNELS = 4
+WHOLE_CHANNELS = 8
 """Neighbouring channels whose whole photographs share a strip: a file each would be too many."""
 LAYER_SIZE = 128
 LAYER_TILES = 32
 """Tiles a layer strip: a screenful, so that lazy loading has something to leave out."""
+PAGE_TILES = 6 * LAYER_TILES
+"""Channels on a page of a layer: three elements each keep it below 800 in all."""
 LONGEST = 100
 """Most tiles in any strip: two sides of 25 and the spectrum, with room to spare."""
 WIDEST = 16_383
 """Most pixels in any strip: what WebP can say."""
+CARDS = ((18, 6), (8, 4), (2, 2), (1, 1))
+"""Pictures and columns of the card that stands for a layer where it is linked to: the first of
+these that it has pictures for. All but the last are twice as wide as they are high."""
+CARD_HEIGHT = 630
 SAMPLES = 8
 """Pictures in a layer's row on the index page."""
 
@@ -78,11 +84,29 @@ Shown = RenderRecord | CropRecord | WholeTile
 
 @dataclass(frozen=True)
 class Strip:
-    """One image file to make: its path relative to the site, its tile size, its pictures."""
+    """One image file to make: its path relative to the site, its tile size, its pictures.
+
+    They stand in one row, or in rows of `columns` where that is given, as on a card.
+    """
 
     path: str
     size: int
     sources: tuple[Shown, ...]
+    columns: int = 0
+
+    @property
+    def of_photographs(self) -> bool:
+        """Whether it shows photographs, be it with a few renders at its end."""
+        return not isinstance(self.sources[0], RenderRecord)
+
+
+@dataclass(frozen=True)
+class Card:
+    """The picture that stands for a layer where it is linked to; `width`, `height` in pixels."""
+
+    path: str
+    width: int
+    height: int
 
 
 @dataclass
@@ -92,7 +116,8 @@ class SheetPlan:
     `renders`, `examples` and `spectrum` run parallel to the channel's records; `thumbs` is the
     tile that stands for a channel on its layer's page, with the render it shows; `samples` are the
     indices and tiles of a layer's row on the index page; `wholes` are the two tiles, outlined and
-    lit, of the channels whose strongest photograph is shown whole.
+    lit, of the channels whose strongest photograph is shown whole; `similar` the thumbnails of a
+    channel's similar channels, None for one that has no render; `cards` are of layers.
     """
 
     strips: list[Strip] = field(default_factory=list)
@@ -102,12 +127,15 @@ class SheetPlan:
     thumbs: dict[str, tuple[RenderRecord, Tile]] = field(default_factory=dict)
     samples: dict[str, list[tuple[ChannelRecord, Tile]]] = field(default_factory=dict)
     wholes: dict[str, tuple[Tile, Tile]] = field(default_factory=dict)
+    similar: dict[str, list[Tile | None]] = field(default_factory=dict)
+    cards: dict[str, Card] = field(default_factory=dict)
 
 
-def plan_sheets(catalogue: Catalogue, format: Format) -> SheetPlan:
-    """Lay out every picture of the catalogue."""
+def plan_sheets(catalogue: Catalogue, format: Format, cards: bool = False) -> SheetPlan:
+    """Lay out every picture of the catalogue, and a card for every layer if there are to be any."""
     plan = SheetPlan()
     suffix = SUFFIX[format]
+    stands_for = {c.name: thumbnail(c) for c in catalogue.channels if c.renders}
     for layer in catalogue.layers:
         folder = slug(layer.name)
         channels = catalogue.of_layer(layer.name)
@@ -117,9 +145,13 @@ def plan_sheets(catalogue: Catalogue, format: Format) -> SheetPlan:
             plan.renders[channel.name] = _lay(
                 plan, f"media/renders/{stem}", suffix, size, channel.renders
             )
-            _lay_crops(plan, channel, f"media/examples/{stem}", suffix)
+            similar = [stands_for.get(one.name) for one in channel.similar]
+            _lay_crops(plan, channel, similar, stem, suffix)
         _lay_wholes(plan, channels, f"media/examples/{folder}/whole", suffix)
-        _lay_layer(plan, layer.name, [c for c in channels if c.renders], suffix)
+        rendered = [c for c in channels if c.renders]
+        _lay_layer(plan, layer.name, rendered, suffix)
+        if cards and rendered:
+            _lay_card(plan, layer.name, rendered)
     return plan
 
 
@@ -166,18 +198,35 @@ def _lay(
     return tiles
 
 
-def _lay_crops(plan: SheetPlan, channel: ChannelRecord, stem: str, suffix: str) -> None:
-    """The crops of both sides and of the spectrum; a crop that is in two of them is laid once."""
+def _lay_crops(
+    plan: SheetPlan,
+    channel: ChannelRecord,
+    similar: Sequence[RenderRecord | None],
+    stem: str,
+    suffix: str,
+) -> None:
+    """The crops of both sides and of the spectrum, each once, and thumbnails of similar channels.
+
+    Those come last into the crops' strip, as a page is too small a thing for a third file; where
+    there are no crops they have one of their own among the renders.
+    """
     examples = ordered_examples(channel)
     every = [*examples, *(crop for band in channel.spectrum for crop in band.examples)]
-    distinct: dict[tuple[object, ...], CropRecord] = {}
+    distinct: dict[object, Shown] = {}
     for crop in every:
         distinct.setdefault((crop.source, crop.crop), crop)
-    tiles = _lay(plan, stem, suffix, EXAMPLE_SIZE, list(distinct.values()))
+    path = f"media/examples/{stem}" if distinct else f"media/renders/{stem}-similar"
+    for render in similar:
+        if render is not None:
+            distinct[render.recipe_sha256] = render
+    tiles = _lay(plan, path, suffix, EXAMPLE_SIZE, list(distinct.values()))
     found = dict(zip(distinct, tiles, strict=True))
     plan.examples[channel.name] = [found[crop.source, crop.crop] for crop in examples]
     plan.spectrum[channel.name] = [
         [found[crop.source, crop.crop] for crop in band.examples] for band in channel.spectrum
+    ]
+    plan.similar[channel.name] = [
+        None if render is None else found[render.recipe_sha256] for render in similar
     ]
 
 
@@ -208,9 +257,8 @@ def _lay_layer(plan: SheetPlan, layer: str, channels: Sequence[ChannelRecord], s
         for i, render in enumerate(part):
             tile = Tile(path, i, len(part), LAYER_SIZE)
             plan.thumbs[channels[start + i].name] = (render, tile)
-    alive = [channel for channel in channels if thumbnail(channel).started] or list(channels)
-    amount = min(SAMPLES, len(alive))
-    chosen = [alive[i * len(alive) // amount] for i in range(amount)]
+    chosen = _spread(channels, SAMPLES)
+    amount = len(chosen)
     if len(channels) > LAYER_TILES:
         path = f"{stem}-samples.{suffix}"
         plan.strips.append(Strip(path, LAYER_SIZE, tuple(thumbnail(c) for c in chosen)))
@@ -218,3 +266,20 @@ def _lay_layer(plan: SheetPlan, layer: str, channels: Sequence[ChannelRecord], s
         plan.samples[layer] = list(zip(chosen, tiles, strict=True))
     else:
         plan.samples[layer] = [(c, plan.thumbs[c.name][1]) for c in chosen]
+
+
+def _lay_card(plan: SheetPlan, layer: str, channels: Sequence[ChannelRecord]) -> None:
+    chosen = _spread(channels, CARDS[0][0])
+    amount, columns = next(card for card in CARDS if card[0] <= len(chosen))
+    size = CARD_HEIGHT * columns // amount
+    path = f"media/cards/{slug(layer)}.jpg"
+    sources = tuple(thumbnail(channel) for channel in _spread(chosen, amount))
+    plan.strips.append(Strip(path, size, sources, columns))
+    plan.cards[layer] = Card(path, size * columns, size * (len(sources) // columns))
+
+
+def _spread(channels: Sequence[ChannelRecord], amount: int) -> list[ChannelRecord]:
+    """`amount` of the channels, or all, evenly spaced; those that started, if any did."""
+    alive = [channel for channel in channels if thumbnail(channel).started] or list(channels)
+    amount = min(amount, len(alive))
+    return [alive[i * len(alive) // amount] for i in range(amount)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from atlas.site.catalogue import BandRecord, ChannelRecord, HistogramRecord
+from atlas.site.links import Links
 from atlas.site.sheets import Picture, Tile
 from atlas.site.text import clean, count, number
 
@@ -55,13 +56,16 @@ class Spectrum:
     bands: tuple[Band, ...]
 
 
-def spectrum_of(record: ChannelRecord, tiles: Sequence[Sequence[Tile]]) -> Spectrum | None:
+def spectrum_of(
+    record: ChannelRecord, tiles: Sequence[Sequence[Tile]], links: Links
+) -> Spectrum | None:
     """The spectrum of a channel, if its photographs differ at all."""
     if not record.spectrum:
         return None
     low, high = record.spectrum[0].low, record.spectrum[-1].high
     histogram = draw(record.histogram, low, high) if record.histogram is not None else None
-    bands = tuple(_band(band, row) for band, row in zip(record.spectrum, tiles, strict=True))
+    pairs = zip(record.spectrum, tiles, strict=True)
+    bands = tuple(_band(band, row, links) for band, row in pairs)
     return Spectrum(histogram, number(low), number(high), bands)
 
 
@@ -88,11 +92,11 @@ def draw(histogram: HistogramRecord, low: float, high: float) -> Histogram:
     )
 
 
-def _band(band: BandRecord, tiles: Sequence[Tile]) -> Band:
+def _band(band: BandRecord, tiles: Sequence[Tile], links: Links) -> Band:
     pictures = []
     for crop, tile in zip(band.examples, tiles, strict=True):
         alt = f"{clean(crop.title, 60)}, {number(crop.activation)}"
-        pictures.append(Picture(tile, f"../{tile.sheet}", alt))
+        pictures.append(links.picture(tile, alt, "../"))
     return Band(f"{number(band.low)} to {number(band.high)}", tuple(pictures))
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from atlas.site.catalogue import Catalogue, ChannelRecord, Kind, RenderRecord, Side
 from atlas.site.classes import Classes, classes_of
+from atlas.site.links import Links
 from atlas.site.sheets import Picture, SheetPlan, Tile, ordered_examples
 from atlas.site.spectrum import Spectrum, spectrum_of
-from atlas.site.text import clean, count, listed, number, percent
+from atlas.site.text import clean, count, listed, number, percent, slug
 
 KINDS: tuple[Kind, ...] = ("positive", "diverse", "neuron", "negative")
 
@@ -63,6 +64,29 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class Similar:
+    """A channel that answers to the same classes: its name, page, picture (None without a render)
+    and how similar it is."""
+
+    name: str
+    page: str
+    picture: Picture | None
+    cosine: str
+
+
+@dataclass(frozen=True)
+class Achieved:
+    """A row of the table of renders, in words; what was not measured is a dash."""
+
+    name: str
+    score: str
+    share: str
+    robust: str
+    seed: int
+    recipe: str
+
+
+@dataclass(frozen=True)
 class ChannelView:
     """Everything the channel template prints."""
 
@@ -81,15 +105,18 @@ class ChannelView:
     best_score: str | None
     command: str
     in_words: str
+    achieved: tuple[Achieved, ...]
+    similar: tuple[Similar, ...]
 
 
-def channel_view(record: ChannelRecord, plan: SheetPlan, catalogue: Catalogue) -> ChannelView:
+def channel_view(
+    record: ChannelRecord, plan: SheetPlan, catalogue: Catalogue, links: Links
+) -> ChannelView:
     """Work out a channel's page. Paths are seen from inside the layer's folder."""
     labels = strongest_labels(record)
-    about = f"; its strongest photographs show {listed(labels)}" if labels else ""
     plates: dict[Kind, Plate | None] = dict.fromkeys(KINDS)
-    plates |= {plate.kind: plate for plate in _plates(record, plan.renders[record.name], about)}
-    photographs = _photographs(record, plan.examples[record.name])
+    plates |= {plate.kind: plate for plate in _plates(record, plan, labels, links)}
+    photographs = _photographs(record, plan.examples[record.name], links)
     stats = record.stats
     fires = stats.get("fires")
     best = stats.get("best_score")
@@ -106,15 +133,17 @@ def channel_view(record: ChannelRecord, plan: SheetPlan, catalogue: Catalogue) -
         images=count(int(images), "photograph") if math.isfinite(images) else "photographs",
         plates=plates,
         photographs=photographs,
-        whole=_whole(record, plan),
+        whole=_whole(record, plan, links),
         columns=_columns(len(photographs["positive"].shown)),
-        spectrum=spectrum_of(record, plan.spectrum[record.name]),
-        classes=classes_of(record),
+        spectrum=spectrum_of(record, plan.spectrum[record.name], links),
+        classes=classes_of(record, links),
         facts=tuple(_facts(stats)),
         ratio=ratio,
         best_score=None if best is None else number(best),
         command=command(record, first, catalogue) if first else "",
         in_words=_words(catalogue.recipe, first) if first else "",
+        achieved=tuple(_achieved(render) for render in record.renders),
+        similar=tuple(_similar(record, plan, links)),
     )
 
 
@@ -124,7 +153,12 @@ def strongest_labels(record: ChannelRecord, most: int = 3) -> tuple[str, ...]:
     return tuple(dict.fromkeys(label for label in ranked if label))[:most]
 
 
-def render_alt(unit: str, render: RenderRecord, about: str = "") -> str:
+def about(labels: Sequence[str]) -> str:
+    """What the strongest photographs show, to go after a semicolon; empty without labels."""
+    return f"; its strongest photographs show {listed(labels)}" if labels else ""
+
+
+def render_alt(unit: str, render: RenderRecord, about: str) -> str:
     """What a render shows, for who does not see it."""
     if not render.started:
         return f"{unit}, {render.kind}: blank, the optimization never found a gradient"
@@ -158,7 +192,10 @@ def flatten(recipe: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
             yield prefix + str(key), clean(str(value), 300)
 
 
-def _plates(record: ChannelRecord, tiles: list[Tile], about: str) -> Iterator[Plate]:
+def _plates(
+    record: ChannelRecord, plan: SheetPlan, labels: Sequence[str], links: Links
+) -> Iterator[Plate]:
+    tiles = plan.renders[record.name]
     pairs = sorted(zip(record.renders, tiles, strict=True), key=lambda pair: pair[0].kind)
     for kind, grouped in groupby(pairs, key=lambda pair: pair[0].kind):
         group = list(grouped)
@@ -166,13 +203,16 @@ def _plates(record: ChannelRecord, tiles: list[Tile], about: str) -> Iterator[Pl
         low, high = (number(scores[0]), number(scores[-1])) if scores else ("", "")
         yield Plate(
             kind,
-            tuple(_picture(tile, render_alt(record.name, r, about)) for r, tile in group),
+            tuple(
+                links.picture(tile, render_alt(record.name, r, about(labels)), "../")
+                for r, tile in group
+            ),
             low if low == high else f"{low} to {high}",
             tuple(r.started for r, _ in group),
         )
 
 
-def _photographs(record: ChannelRecord, tiles: list[Tile]) -> dict[Side, Photographs]:
+def _photographs(record: ChannelRecord, tiles: list[Tile], links: Links) -> dict[Side, Photographs]:
     sides: dict[Side, list[Photograph]] = {"positive": [], "negative": []}
     for example, tile in zip(ordered_examples(record), tiles, strict=True):
         photographs = sides[example.side]
@@ -183,27 +223,42 @@ def _photographs(record: ChannelRecord, tiles: list[Tile]) -> dict[Side, Photogr
         else:  # shown without a caption
             alt = f"{title}, {value}"
         source = clean(example.source, 120)
-        photographs.append(Photograph(_picture(tile, alt), clean(example.label), value, source))
+        picture = links.picture(tile, alt, "../")
+        photographs.append(Photograph(picture, clean(example.label), value, source))
     return {
         side: Photographs(tuple(every[: AT_ONCE[side]]), tuple(every[AT_ONCE[side] :]))
         for side, every in sides.items()
     }
 
 
-def _whole(record: ChannelRecord, plan: SheetPlan) -> Whole | None:
+def _whole(record: ChannelRecord, plan: SheetPlan, links: Links) -> Whole | None:
     if record.whole is None:
         return None
     outlined, lit = plan.wholes[record.name]
     title = clean(record.whole.example.title, 60)
     return Whole(
-        _picture(outlined, f"{title}, the crop outlined"),
-        _picture(lit, "the same, lit where the channel fires"),
+        links.picture(outlined, f"{title}, the crop outlined", "../"),
+        links.picture(lit, "the same, lit where the channel fires", "../"),
         record.whole.fires,
     )
 
 
-def _picture(tile: Tile, alt: str) -> Picture:
-    return Picture(tile, f"../{tile.sheet}", alt)
+def _similar(record: ChannelRecord, plan: SheetPlan, links: Links) -> Iterator[Similar]:
+    for one, tile in zip(record.similar, plan.similar[record.name], strict=True):
+        page = f"{one.index}.html"
+        if one.layer != record.layer:
+            page = f"../{slug(one.layer)}/{page}"
+        name = clean(one.name, 40)
+        picture = None if tile is None else links.picture(tile, f"{name}, positive", "../")
+        yield Similar(name, page, picture, f"{one.cosine:.2f}")
+
+
+def _achieved(render: RenderRecord) -> Achieved:
+    name = f"{render.kind} {render.number + 1}" if render.kind == "diverse" else render.kind
+    score = number(render.activation) if render.started else "never started"
+    share = "–" if render.share is None else f"{number(render.share)} ×"
+    robust = "–" if render.robust is None else number(render.robust)
+    return Achieved(name, score, share, robust, render.seed, render.recipe_sha256[:10])
 
 
 def _columns(amount: int) -> int:

@@ -123,6 +123,9 @@ def test_tables_equal_brute_force(toy, source, taps, layer):
         best = sorted(means, key=lambda label: -means[label])
         assert [table.labels[i] for i in table.class_index[c, :4]] == best
         np.testing.assert_allclose(
+            table.class_means[c], [means[label] for label in table.labels], rtol=1e-4, atol=1e-5
+        )
+        np.testing.assert_allclose(
             table.class_mean[c, :4], [means[label] for label in best], rtol=1e-4, atol=1e-5
         )
     stats = table.stats

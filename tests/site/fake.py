@@ -212,6 +212,9 @@ class FakeMedia:
     def crop_digest(self, record: CropRecord) -> str:
         return _digest(f"{record.source}/{record.crop}/{self.salt}")
 
+    def photographs_digest(self) -> str:
+        return self.salt
+
     def whole(self, tile: WholeTile) -> NDArray[np.uint8]:
         self.asked["whole"] += 1
         return noise(self.whole_digest(tile), 224)

@@ -1,0 +1,75 @@
+"""Ctrl-C and SIGTERM: a wish that is granted between two batches.
+
+While work is done that is only kept by the batch (`patient`), the first signal is noted and the
+work asks for it when it has kept a batch (`check`); anywhere else it stops the program right away.
+A second signal does not wait for anything. What was kept is kept in either case.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+MESSAGE = "interrupted; what was finished is kept, run again to go on"
+CODE = 130
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _State:
+    """Signals belong to the whole process, and so does this."""
+
+    asked = False
+    patient = 0
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Have the signals handled as this module says, in the main thread of a program."""
+    before = [signal.signal(number, _on_signal) for number in _SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in zip(_SIGNALS, before, strict=True):
+            signal.signal(number, handler)
+        _State.asked = False
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Work that calls `check` after every batch: a signal waits until then."""
+    _State.patient += 1
+    try:
+        yield
+    finally:
+        _State.patient -= 1
+
+
+def asked() -> bool:
+    """Whether a signal waits."""
+    return _State.asked
+
+
+def check() -> None:
+    """Stop here if a signal waits.
+
+    Raises:
+        KeyboardInterrupt: it does.
+    """
+    if _State.asked:
+        raise KeyboardInterrupt
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    if _State.asked:
+        print(f"\natlas: {MESSAGE}", file=sys.stderr, flush=True)
+        os._exit(CODE)
+    _State.asked = True
+    if not _State.patient:
+        raise KeyboardInterrupt
+    if sys.stderr.isatty():
+        print("\nstops after this batch; once more stops at once", file=sys.stderr, flush=True)

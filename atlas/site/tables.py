@@ -1,0 +1,177 @@
+"""The site's numbers as tables, for who would rather count than look.
+
+Parquet has all of them; what is small enough for a spreadsheet is CSV as well. Rows are in the
+order of the manifest. A value that is not there is null.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from atlas.site.catalogue import Catalogue, ChannelRecord, CropRecord
+from atlas.site.sheets import SheetPlan, Tile, ordered_examples
+from atlas.site.text import slug
+
+if TYPE_CHECKING:
+    import pyarrow
+
+FOLDER = "tables"
+AS_CSV = ("channels", "renders")
+
+Row = dict[str, object]
+
+
+def table_paths(catalogue: Catalogue) -> list[str]:
+    """The files that `table_files` will make."""
+    names = ["channels", "renders"]
+    names += ["examples"] if any(channel.examples for channel in catalogue.channels) else []
+    names += ["classes"] if catalogue.labels else []
+    paths = [f"{FOLDER}/{name}.parquet" for name in names]
+    return sorted([*paths, *(f"{FOLDER}/{name}.csv" for name in AS_CSV)])
+
+
+def table_files(catalogue: Catalogue, plan: SheetPlan) -> Iterator[tuple[str, bytes]]:
+    """The tables, as (path relative to the site, bytes)."""
+    rows = {
+        "channels": (_channel(channel) for channel in catalogue.channels),
+        "renders": chain.from_iterable(_renders(c, plan) for c in catalogue.channels),
+        "examples": chain.from_iterable(_examples(c, plan) for c in catalogue.channels),
+        "classes": _classes(catalogue),
+    }
+    for path in table_paths(catalogue):
+        name, _, suffix = path.rpartition("/")[2].partition(".")
+        if suffix == "csv":
+            continue
+        table = _table(rows[name])
+        yield path, _parquet(table)
+        if name in AS_CSV:
+            yield f"{FOLDER}/{name}.csv", _csv(table)
+
+
+def _channel(channel: ChannelRecord) -> Row:
+    return {
+        "layer": channel.layer,
+        "index": channel.index,
+        "branch": channel.branch,
+        "page": f"{slug(channel.layer)}/{channel.index}.html",
+        **{name: _finite(value) for name, value in sorted(channel.stats.items())},
+    }
+
+
+def _renders(channel: ChannelRecord, plan: SheetPlan) -> Iterator[Row]:
+    for record, tile in zip(channel.renders, plan.renders[channel.name], strict=True):
+        yield {
+            "layer": channel.layer,
+            "index": channel.index,
+            "kind": record.kind,
+            "number": record.number,
+            "activation": _finite(record.activation),
+            "robust_activation": _finite(record.robust),
+            "share_of_dataset_maximum": _finite(record.share),
+            "saturation": _finite(record.saturation),
+            "high_frequency": _finite(record.high_frequency),
+            "diversity": _finite(record.diversity),
+            "started": record.started,
+            "finite": record.finite,
+            "steps": record.steps,
+            "size": record.size,
+            "seed": record.seed,
+            "recipe_sha256": record.recipe_sha256,
+            **_place(tile),
+        }
+
+
+def _examples(channel: ChannelRecord, plan: SheetPlan) -> Iterator[Row]:
+    """Both sides, then the spectrum, whose `side` is ``band 0`` (lowest) to ``band 9``."""
+    examples = ordered_examples(channel)
+    for record, tile in zip(examples, plan.examples[channel.name], strict=True):
+        yield _crop(channel, record.side, record.rank, record, tile)
+    for number, band in enumerate(channel.spectrum):
+        tiles = plan.spectrum[channel.name][number]
+        for rank, (crop, tile) in enumerate(zip(band.examples, tiles, strict=True)):
+            yield _crop(channel, f"band {number}", rank, crop, tile)
+
+
+def _crop(channel: ChannelRecord, side: str, rank: int, crop: CropRecord, tile: Tile) -> Row:
+    return {
+        "layer": channel.layer,
+        "index": channel.index,
+        "side": side,
+        "rank": rank,
+        "source": crop.source.encode("utf-8", "replace").decode(),
+        "label": crop.label.encode("utf-8", "replace").decode(),
+        "activation": _finite(crop.activation),
+        **dict(zip(("y", "x"), crop.position, strict=True)),
+        **dict(zip(("x0", "y0", "x1", "y1"), crop.crop, strict=True)),
+        **_place(tile),
+    }
+
+
+def _classes(catalogue: Catalogue) -> Iterator[Row]:
+    for label in catalogue.labels:
+        for rank, member in enumerate(label.members):
+            yield {
+                "label": label.label.encode("utf-8", "replace").decode(),
+                "images": label.count,
+                "rank": rank,
+                "layer": member.layer,
+                "index": member.index,
+                "mean": _finite(member.mean),
+                "selectivity": _finite(member.selectivity),
+            }
+
+
+def _place(tile: Tile) -> Row:
+    x, y, size, _ = tile.box
+    return {"sheet": tile.sheet, "tile_x": x, "tile_y": y, "tile_size": size}
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _table(rows: Iterable[Row]) -> pyarrow.Table:
+    """A table of rows, in batches, so that the rows are never there all at once."""
+    import pyarrow
+
+    batches = []
+    names: list[str] | None = None
+    for chunk in _chunks(rows, 20_000):
+        names = names or list(dict.fromkeys(name for row in chunk for name in row))
+        batches.append(pyarrow.table({name: [row.get(name) for row in chunk] for name in names}))
+    return (
+        pyarrow.concat_tables(batches, promote_options="permissive")
+        if batches
+        else (pyarrow.table({}))
+    )
+
+
+def _chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _parquet(table: pyarrow.Table) -> bytes:
+    import pyarrow.parquet
+
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _csv(table: pyarrow.Table) -> bytes:
+    import pyarrow.csv
+
+    buffer = io.BytesIO()
+    pyarrow.csv.write_csv(table, buffer)
+    return buffer.getvalue()
