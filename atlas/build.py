@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
-from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from types import TracebackType
+from typing import NamedTuple
 
-from atlas.config import Config
+from atlas.config import Config, SiteSection
 from atlas.dataset import Dataset
-from atlas.engines import local
+from atlas.durable import sweep
 from atlas.errors import AtlasError, OutputError
 from atlas.examples.sources import open_source
+from atlas.failures import memory_explained
 from atlas.gather import StoreMedia, gather
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import load_model
-from atlas.optvis.optimize import Rendered
-from atlas.optvis.subject import Render
-from atlas.plan import Chunk, Plan, make_plan, missing_chunks
-from atlas.progress import Progress
+from atlas.opening import Access, opened
+from atlas.plan import Plan, make_plan
+from atlas.progress import Progress, reported
 from atlas.recipes import recipe_of
+from atlas.references import References
+from atlas.renders import Renders
+from atlas.renders import facts_of as facts_of
+from atlas.repair import Finding, repair
 from atlas.site import SiteOptions, SiteReport, build_site
+from atlas.site.catalogue import Catalogue
+from atlas.site.media import Media, SheetIndex
 from atlas.site.text import clean
-from atlas.store import Store, key_of
+from atlas.store import Store
+
+MANY = 2000
+"""Files of a store that take long enough to check for a word about it."""
 
 
 @dataclass
 class Report:
-    """What a run did, for the closing line; `warnings` are whole sentences."""
+    """What a run did, for the closing line; `warnings` are whole sentences, `failed` the renders
+    that came to nothing, with the reason, `damaged` what was wrong with the store."""
 
     rendered: int = 0
     reused: int = 0
     failed: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
     images: int = 0
     tables: int = 0
     tables_reused: int = 0
@@ -42,10 +53,32 @@ class Report:
     seconds: float = 0.0
 
 
-class Project:
-    """A config with everything it names opened: model, dataset, store and the plan they make."""
+class SiteInputs(NamedTuple):
+    """What `build_site` wants to know."""
 
-    def __init__(self, config: Config, quiet: bool = False) -> None:
+    catalogue: Catalogue
+    media: Media
+    memory: SheetIndex
+    options: SiteOptions
+
+
+class Project:
+    """A config with everything it names opened: model, dataset, store and the plan they make.
+
+    To be used as a context manager, or closed by `finish`.
+
+    Args:
+        access: to the store; who may write also finds and removes what is damaged in it.
+        doing: what others read who want to write meanwhile.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        quiet: bool = False,
+        access: Access = "write",
+        doing: str = "atlas build",
+    ) -> None:
         self.config, self.quiet = config, quiet
         self.report = Report()
         self._start = time.monotonic()
@@ -56,73 +89,65 @@ class Project:
         # Specs, sizes and steps are checked before any folder is made.
         recipe = recipe_of(config.render)
         make_plan(config, recipe, self.network, None, self.device)
-        self.store = Store(config.store)
-        fingerprint = None
-        if source is not None:
-            with self.store.transaction():
-                fingerprint = source.fingerprint(self.store.file_digest)
-        self.plan: Plan = make_plan(config, recipe, self.network, fingerprint, self.device)
-        self.network.to(self.device)
-        self.dataset: Dataset | None = None
-        if source is not None and fingerprint is not None:
-            self.dataset = Dataset(
-                self.network,
-                source,
-                fingerprint,
-                self.plan,
-                self.store,
-                self.device,
-                chosen.examples,
-                quiet,
-            )
+        with ExitStack() as stack:
+            self.store: Store = stack.enter_context(opened(config.store, access, doing))
+            found = self._repaired() if access == "write" else []
+            fingerprint = None
+            if source is not None:
+                with self.store.transaction():
+                    fingerprint = source.fingerprint(self.store.file_digest)
+            self.plan: Plan = make_plan(config, recipe, self.network, fingerprint, self.device)
+            self.report.damaged = self._named(found)
+            self.network.to(self.device)
+            self.dataset: Dataset | None = None
+            if source is not None and fingerprint is not None:
+                self.dataset = Dataset(
+                    self.network,
+                    source,
+                    fingerprint,
+                    self.plan,
+                    self.store,
+                    self.device,
+                    chosen.examples,
+                    quiet,
+                )
+            self._opened = stack.pop_all()
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._opened.close()
 
     def finish(self) -> Report:
         """Close the store and return what was done."""
-        self.store.close()
+        self._opened.close()
         self.report.seconds = time.monotonic() - self._start
         return self.report
 
-    def render(self, shard: tuple[int, int] = (1, 1), dry_run: bool = False) -> None:
-        """Render what the store lacks of the plan's chunks."""
-        chunks = self.plan.shard(*shard)
-        missing = missing_chunks(chunks, self.plan, self._is_done)
-        wanted = sum(len(chunk.renders) for chunk in chunks)
-        lacking = sum(not self._is_done(self._key(r)) for c in missing for r in c.renders)
-        self.report.reused = wanted - lacking
-        self.report.rendered = lacking
-        if not dry_run and missing:
-            self._render_chunks(missing, lacking)
-        silent = self._marked(chunks, "started")
-        overflowed = [name for name in self._marked(chunks, "finite") if name not in silent]
-        self.report.failed = silent + overflowed
-        for what, names in (("never found a gradient", silent), ("overflowed", overflowed)):
-            if names:
-                more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-                self.report.warnings.append(f"{what}: {', '.join(names[:5])}{more}")
+    def _repaired(self) -> list[Finding]:
+        with reported("checking the store", "files", self.quiet, least=MANY) as progress:
+            return repair(self.store, progress)
 
-    def _marked(self, chunks: Sequence[Chunk], fact: str) -> list[str]:
-        """Finished renders of which `fact` is false, in words."""
-        return [
-            f"{render.unit} {render.kind} {render.number}"
-            for chunk in chunks
-            for render in chunk.renders
-            if (self.store.facts(self._key(render)) or {}).get(fact) is False
-        ]
+    def _named(self, found: list[Finding]) -> list[str]:
+        """Findings in words: a file of which the manifest knew nothing is named by the plan."""
+        renders = {key: render for render, key in self.plan.keys.items()} if found else {}
+        names = {key: f"{r.unit} {r.kind} {r.number}" for key, r in renders.items()}
+        return [f"{names.get(one.key or '', one.name)}: {one.harm}" for one in found]
 
-    def _render_chunks(self, chunks: Sequence[Chunk], lacking: int) -> None:
-        done = 0
-        with Progress("rendering", lacking, "images", self.quiet) as progress:
-            for results in local.run(self.network, chunks, self.plan.recipe, self.device):
-                # What is there already stays: other plans may have made it (DESIGN §5).
-                new = [r for r in results if not self._is_done(self._key(r.render))]
-                self._keep(new)
-                done += len(new)
-                progress.advance(done)
-
-    def _keep(self, results: Sequence[Rendered[Render]]) -> None:
-        for result in results:
-            facts = facts_of(result)
-            self.store.put_image(self.plan.renders[result.render], result.image, facts)
+    def render(
+        self, shard: tuple[int, int] = (1, 1), dry_run: bool = False, retry: bool = False
+    ) -> None:
+        """Render what the store lacks of the plan's chunks, and with `retry` what failed."""
+        renders = Renders(self.network, self.plan, self.store, self.device, self.quiet)
+        made = renders.make(shard, dry_run, retry)
+        self.report.rendered, self.report.reused = made.rendered, made.reused
+        self.report.failed = [str(failure) for failure in made.failed]
 
     def examples(self, shard: tuple[int, int] = (1, 1), dry_run: bool = False) -> None:
         """Collect the example tables the store lacks, in one pass over the dataset."""
@@ -132,7 +157,8 @@ class Project:
         self.report.tables, self.report.tables_reused = len(missing), len(layers) - len(missing)
         if missing and not dry_run:
             wanted = missing if shard == (1, 1) else layers
-            self.report.tables = self.dataset.collect(wanted, shard)
+            with memory_explained("passing over the photographs", "fewer layers need less"):
+                self.report.tables = self.dataset.collect(wanted, shard)
             table = self.dataset.table(missing[0])
             self.report.images = table.images if table else 0
         if skipped := self.dataset.skipped():
@@ -140,10 +166,20 @@ class Project:
             self.report.warnings.append(
                 f"skipped {len(skipped)} unreadable of {len(self.dataset.source)} images: {names}"
             )
+        if shard == (1, 1) and not dry_run and not self.dataset.missing():
+            self._drop_parts()
 
-    def pages(self) -> None:
-        """Make the site of what the store holds."""
-        site = self.config.site
+    def _drop_parts(self) -> None:
+        """Parts of a pass that shards have made are of no use once there are tables of them."""
+        references = References(self.plan, passed=True)
+        parts = self.store.manifest.rows("examples-part")
+        recipes = {part.key: self.store.recipe(part.key) for part in parts}
+        used = [key for key, recipe in recipes.items() if recipe and references.is_part(recipe)]
+        if used:
+            self.store.drop(used)
+
+    def site_inputs(self) -> SiteInputs:
+        """What the site is made of, as far as the store holds it; what it lacks is a warning."""
         if self.dataset is not None:
             self.dataset.illustrate()
         catalogue, missing = gather(self.config, self.plan, self.store, self.network, self.dataset)
@@ -153,25 +189,20 @@ class Project:
                 f"the site lacks {missing} renders and the examples of {len(lacking_tables)} "
                 "layers that the store does not hold yet; atlas build makes them"
             )
-        options = SiteOptions(
-            format=site.format,
-            quality=site.quality,
-            photograph_quality=site.photograph_quality,
-            publish_examples=site.publish_examples,
-            url=site.url,
-            media=site.media_base_url,
-            templates=site.templates,
-            content=site.content,
-        )
+        media = StoreMedia(self.store, self.dataset)
+        return SiteInputs(catalogue, media, _Memo(self.store), options_of(self.config.site))
+
+    def pages(self) -> None:
+        """Make the site of what the store holds."""
+        catalogue, media, index, options = self.site_inputs()
         bars: dict[str, Progress] = {}
 
         def progress(stage: str, done: int, total: int) -> None:
             bars.setdefault(stage, Progress(stage, total, "files", self.quiet)).advance(done)
 
         try:
-            media = StoreMedia(self.store, self.dataset)
             self.report.site = build_site(
-                catalogue, media, site.out, _Memo(self.store), options, progress
+                catalogue, media, self.config.site.out, index, options, progress
             )
         finally:
             for bar in bars.values():
@@ -188,27 +219,22 @@ class Project:
             raise OutputError(
                 f"cannot write the site to {out}: {error.strerror or error}"
             ) from error
-
-    def _is_done(self, key: str) -> bool:
-        return self.store.facts(key) is not None
-
-    def _key(self, render: Render) -> str:
-        return key_of(self.plan.renders[render])
+        if self.store.writable:
+            sweep(out)
 
 
-def facts_of(result: Rendered[Any]) -> dict[str, object]:
-    """What the store keeps of a render beside its pixels; a number that is not finite is null."""
-    facts: dict[str, object] = {
-        "activation": result.activation,
-        "started": result.started,
-        "finite": result.finite,
-        "steps": result.steps,
-        **result.achieved.as_json(),
-    }
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in facts.items()
-    }
+def options_of(site: SiteSection) -> SiteOptions:
+    """How a site is made, by its section of the config."""
+    return SiteOptions(
+        format=site.format,
+        quality=site.quality,
+        photograph_quality=site.photograph_quality,
+        publish_examples=site.publish_examples,
+        url=site.url,
+        media=site.media_base_url,
+        templates=site.templates,
+        content=site.content,
+    )
 
 
 class _Memo:

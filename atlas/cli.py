@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from atlas import __version__
-from atlas.errors import AtlasError, ConfigError, OutputError, RecipeError
+from atlas import __version__, cli_site, cli_store
+from atlas.cli_store import retries
+from atlas.errors import AtlasError, ConfigError, RecipeError
+from atlas.interrupt import CODE, MESSAGE, guarded
 from atlas.options import (
     TakesMinus,
     common,
@@ -25,6 +26,7 @@ from atlas.options import (
 
 if TYPE_CHECKING:
     from atlas.build import Project, Report
+    from atlas.opening import Access
 
 T = TypeVar("T")
 
@@ -38,6 +40,7 @@ def cli() -> None:
 @cli.command()
 @common
 @of_site
+@retries
 def build(**options: Any) -> None:
     """Render, collect examples and write the site; does only what is missing."""
     shard = shard_of(options["shard"])
@@ -45,7 +48,7 @@ def build(**options: Any) -> None:
     def work(project: Project) -> None:
         if shard == (1, 1) and not options["dry_run"]:
             project.check_out()
-        project.render(shard, options["dry_run"])
+        project.render(shard, options["dry_run"], options["retry"])
         project.examples(shard, options["dry_run"])
         if shard == (1, 1) and not options["dry_run"]:
             project.pages()
@@ -55,9 +58,11 @@ def build(**options: Any) -> None:
 
 @cli.command()
 @common
+@retries
 def render(**options: Any) -> None:
     """Render what the store lacks; no examples, no pages."""
-    _run(options, lambda p: p.render(shard_of(options["shard"]), options["dry_run"]))
+    shard = shard_of(options["shard"])
+    _run(options, lambda p: p.render(shard, options["dry_run"], options["retry"]))
 
 
 @cli.command()
@@ -84,7 +89,7 @@ def pages(**options: Any) -> None:
             project.check_out()
             project.pages()
 
-    _run(options, work)
+    _run(options, work, "either")
 
 
 @cli.command(cls=TakesMinus)
@@ -180,20 +185,6 @@ def _measured(options: dict[str, Any], measure: Callable[[Any, Callable[[int], N
 
 
 @cli.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-def init(folder: Path) -> None:
-    """Make FOLDER a project: the sample's atlas.toml, ready to be edited and built."""
-    from atlas.site.resources import shipped
-    from atlas.store import write_atomically
-
-    target = folder / "atlas.toml"
-    if target.exists():
-        raise OutputError(f"{target} exists already; init overwrites nothing")
-    write_atomically(target, shipped("atlas.toml").read_bytes())
-    click.echo(f"wrote {target}; now: cd {folder} && atlas build")
-
-
-@cli.command()
 def models() -> None:
     """List the networks known by name."""
     from atlas.models.zoo import ZOO
@@ -208,19 +199,36 @@ def models() -> None:
         click.echo(f"    weights {entry.weights}")
 
 
-def _run(options: dict[str, Any], work: Callable[[Project], None]) -> None:
+for command in (*cli_site.COMMANDS, *cli_store.COMMANDS):
+    cli.add_command(command)
+
+
+def _run(
+    options: dict[str, Any], work: Callable[[Project], None], access: Access = "write"
+) -> None:
     """Open the project, do the work, print warnings and the closing line."""
+    from atlas.lock import check_free
+
     config = config_of(options)
+    doing = click.get_current_context().command_path
+    if options["dry_run"]:
+        access = "read"
+    elif access == "write":
+        check_free(config.store)  # before PyTorch is loaded
     from atlas.build import Project
 
-    project = Project(config, options["quiet"])
-    work(project)
-    report = project.finish()
+    with Project(config, options["quiet"], access, doing) as project:
+        for line in project.report.damaged:
+            click.echo(f"damaged: {line}", err=True)
+        work(project)
+        report = project.finish()
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
+    for failure in report.failed:
+        click.echo(f"failed: {failure}", err=True)
     if not options["quiet"]:
         click.echo(_closing_line(report, options["dry_run"]))
-    if report.warnings and options["strict"]:
+    if report.failed or (report.warnings and options["strict"]):
         sys.exit(1)
 
 
@@ -248,15 +256,16 @@ def main() -> None:
     """Entry point: run the command and turn errors into one line and an exit code."""
     verbose = "-vv" in sys.argv or sys.argv.count("-v") + sys.argv.count("--verbose") > 1
     try:
-        cli.main(standalone_mode=False)
+        with guarded():
+            cli.main(standalone_mode=False)
     except AtlasError as error:
         _fail(str(error), error.exit_code, verbose)
     except click.exceptions.Abort:
-        _fail("interrupted; what was finished is kept, run again to go on", 130, verbose)
+        _fail(MESSAGE, CODE, verbose)
     except click.ClickException as error:
         _fail(error.format_message(), 2, verbose)
     except KeyboardInterrupt:
-        _fail("interrupted; what was finished is kept, run again to go on", 130, verbose)
+        _fail(MESSAGE, CODE, verbose)
     except MemoryError:
         _fail("out of memory; try a smaller --size", 1, verbose)
     except OSError as error:

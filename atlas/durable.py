@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,9 @@ PREFIX = ".part-"
 
 _UNFINISHED = re.compile(r"\.part-\w{8}|\.atlas-\w{8}\.tmp")
 """Names of unfinished files, of ours and of `atlas.site.files`, and of nothing else."""
+
+SETTLED = 2.0
+"""Seconds after which a change of a file shows in its times, however coarse their ticks are."""
 
 _STATE_OF_THE_MACHINE = frozenset(
     {
@@ -127,3 +131,14 @@ def sweep(folder: Path) -> int:
                     os.unlink(os.path.join(parent, name))
                     swept += 1
     return swept
+
+
+def signature(stat: os.stat_result) -> str:
+    """How a file looks from outside. Who writes to it changes its ctime, which cannot be set
+    back."""
+    return f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
+
+
+def settled(stat: os.stat_result) -> bool:
+    """Whether the last change of a file is so long ago that another would show."""
+    return time.time() - stat.st_ctime > SETTLED

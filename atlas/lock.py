@@ -35,8 +35,14 @@ class Holder(NamedTuple):
         return f"process {self.pid} on {self.host} ({self.doing})"
 
 
+_held: dict[str, tuple[int, int]] = {}
+"""Locks of this process: by the store's real path the file's handle and how often it is held."""
+
+
 class Lock:
     """The right to write to a store, held from here to `release`.
+
+    It belongs to the process: in a notebook a build can follow one that failed and was not closed.
 
     Args:
         folder: the store's; it is made when it does not exist.
@@ -51,11 +57,15 @@ class Lock:
         self._path = folder / "lock"
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        self._handle: int | None = self._acquire(folder)
-        with explained(self._path):
+            self._place: str | None = str(folder.resolve())
+        handle, times = _held.get(self._place, (-1, 0))
+        if not times:
+            handle = self._acquire(folder)
             about = json.dumps(Holder(os.getpid(), socket.gethostname(), doing)).encode()
-            os.ftruncate(self._handle, 0)
-            os.pwrite(self._handle, about, 0)
+            with suppress(OSError):  # who it is serves others; on a full disk they do without
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, about, 0)
+        _held[self._place] = handle, times + 1
 
     def _acquire(self, folder: Path) -> int:
         for left in reversed(range(_TRIES)):
@@ -71,19 +81,31 @@ class Lock:
             os.close(handle)
             if left:
                 time.sleep(_PAUSE)
-        who = _read(self._path)
-        raise StoreError(
-            f"the store {folder} is being written by {who or 'another process'}; wait for it, or "
-            "give this run a store of its own (--store) and join them with atlas merge"
-        )
+        raise _taken(folder, _read(self._path))
 
     def release(self) -> None:
         """Let others write; a second time does nothing."""
-        if self._handle is not None:
+        if self._place is None:
+            return
+        handle, times = _held.pop(self._place)
+        if times > 1:
+            _held[self._place] = handle, times - 1
+        else:
             with suppress(OSError):
                 self._path.unlink()
-            os.close(self._handle)
-            self._handle = None
+            os.close(handle)
+        self._place = None
+
+
+def check_free(folder: Path) -> None:
+    """Say early what `Lock` would say later.
+
+    Raises:
+        StoreError: somebody writes to the store.
+    """
+    who = holder(folder)
+    if who is not None:
+        raise _taken(folder, who)
 
 
 def holder(folder: Path) -> Holder | None:
@@ -98,6 +120,13 @@ def holder(folder: Path) -> Holder | None:
     finally:
         os.close(handle)
     return None if free else _read(path) or Holder(0, "an unknown machine", "unknown")
+
+
+def _taken(folder: Path, who: Holder | None) -> StoreError:
+    return StoreError(
+        f"the store {folder} is being written by {who or 'another process'}; wait for it, or "
+        "give this run a store of its own (--store) and join them with atlas merge"
+    )
 
 
 def _locked(handle: int, kind: int, path: Path) -> bool:

@@ -87,8 +87,10 @@ class Manifest:
         self._write, self.written = write, False
         self._memos: dict[str, str] = {}
         self.lost_digest = self.in_memory = False
-        self.damage = self._problem(ours) if self._path.exists() else None
-        if not write and (self.damage or not self._path.exists()):
+        there = self._path.exists()
+        gone = "is gone" if ours else None
+        self.damage = self._problem(ours) if there else gone
+        if not write and (self.damage or not there):
             self.in_memory = True
             self._db = sqlite3.connect(":memory:", isolation_level=None)
             self._db.executescript(_SCHEMA)
@@ -96,7 +98,7 @@ class Manifest:
         with explained(self._path):
             if self.damage:
                 Path(f"{self._path}-journal").unlink(missing_ok=True)
-                self._path.unlink()
+                self._path.unlink(missing_ok=True)
             fresh = not self._path.exists()
         with self._explained():
             self._db = self._connect()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from heapq import heappop, heappush
 
 from atlas import fields
 from atlas.config import Config
@@ -42,9 +44,21 @@ class Plan:
     examples: Mapping[str, Mapping[str, object]]
     viewing: Viewing
 
-    def shard(self, index: int, count: int) -> tuple[Chunk, ...]:
-        """Chunks of shard `index` (1 to `count`)."""
-        return self.chunks[index - 1 :: count]
+    @cached_property
+    def keys(self) -> Mapping[Render, str]:
+        """The store's key of each render."""
+        return {render: key_of(recipe) for render, recipe in self.renders.items()}
+
+    def shard(
+        self, index: int, count: int, costs: Mapping[str, int] | None = None
+    ) -> tuple[Chunk, ...]:
+        """Chunks of shard `index` (1 to `count`), in the plan's order.
+
+        Args:
+            costs: of an image by layer (`cost.layer_costs`); without, all cost the same.
+        """
+        shares = balanced(self.chunks, count, costs or {})
+        return shares[index - 1] if index <= len(shares) else ()
 
 
 def make_plan(
@@ -99,8 +113,30 @@ def cut(of_unit: Mapping[Unit, Sequence[Render]], units_per_chunk: int, device: 
     return chunks
 
 
+def balanced(
+    chunks: Sequence[Chunk], count: int, costs: Mapping[str, int]
+) -> list[tuple[Chunk, ...]]:
+    """Share chunks out so that all `count` shares cost about the same.
+
+    The dearest chunk goes to the share that has least so far, then the next one (Graham 1969,
+    "longest processing time first"): no share exceeds the mean by more than one chunk. Which
+    share a chunk is in depends on the plan alone, never on what is done already. Of more shares
+    than chunks only the first ones have any, and only these come back.
+    """
+    count = min(count, len(chunks))
+
+    def cost(place: int) -> int:
+        return len(chunks[place].renders) * costs.get(chunks[place].layer, 1)
+
+    shares: list[list[int]] = [[] for _ in range(count)]
+    loads = [(0, share) for share in range(count)]
+    for place in sorted(range(len(chunks)), key=lambda place: (-cost(place), place)):
+        load, share = heappop(loads)
+        shares[share].append(place)
+        heappush(loads, (load + cost(place), share))
+    return [tuple(chunks[place] for place in sorted(share)) for share in shares]
+
+
 def missing_chunks(chunks: Sequence[Chunk], plan: Plan, done: Callable[[str], bool]) -> list[Chunk]:
     """The chunks of which anything is not `done` (asked by key)."""
-    return [
-        chunk for chunk in chunks if not all(done(key_of(plan.renders[r])) for r in chunk.renders)
-    ]
+    return [chunk for chunk in chunks if not all(done(plan.keys[r]) for r in chunk.renders)]

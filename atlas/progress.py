@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Never
 
@@ -39,9 +41,14 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._bar is not None or error is None:
+            self.close()
+
+    def close(self) -> None:
+        """Take the bar away, or say how it ended."""
         if self._bar is not None:
             self._bar.close()
-        elif not self._quiet and error is None and self._done:
+        elif not self._quiet and self._done:
             self._line()
 
     def advance(self, to: int) -> None:
@@ -63,6 +70,29 @@ class Progress:
         print(text, file=sys.stderr, flush=True)
 
 
+@contextmanager
+def reported(
+    what: str, unit: str, quiet: bool = False, least: int = 1
+) -> Iterator[Callable[[int, int], None]]:
+    """A function to be told (done, total), for work that says itself how much it is.
+
+    Args:
+        least: with less to do than this, nothing is shown.
+    """
+    bars: list[Progress] = []
+
+    def report(done: int, total: int) -> None:
+        if not bars:
+            bars.append(Progress(what, total, unit, quiet or total < least))
+        bars[0].advance(done)
+
+    try:
+        yield report
+    finally:
+        for bar in bars:
+            bar.close()
+
+
 def in_words(seconds: float) -> str:
     """A duration for people: ``42 s``, ``3 min 5 s``, ``2 h 10 min``."""
     whole = round(seconds)
@@ -71,3 +101,13 @@ def in_words(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def in_bytes(size: int) -> str:
+    """A size for people: ``512 B``, ``17.3 kB``, ``2.8 GB``."""
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}" if unit != "B" else f"{size} B"

@@ -1,7 +1,7 @@
 """Finding what is wrong with a store, and putting it right as far as that goes without work.
 
 A file that changed shows it in its times: the manifest knows how every file looked when it was
-last known to be whole (`store.signature`), and only files that look different are read. Times
+last known to be whole (`durable.signature`), and only files that look different are read. Times
 cannot be set back for that: whatever program writes to a file changes its ctime. What a disk
 forgets by itself is found when the entry is read, or by reading everything (`deep`).
 """
@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-from atlas.durable import explained, sweep
+from atlas.durable import explained, settled, signature, sweep
 from atlas.envelope import EnvelopeError
 from atlas.manifest import Entry
-from atlas.store import Store, entry_of, settled, signature
+from atlas.store import Store, entry_of
 
 READERS = min(4, os.cpu_count() or 1)
 
@@ -151,7 +151,7 @@ def _judge(store: Store, rows: Mapping[str, Entry], name: str) -> _Verdict:
                     return _Verdict(name, bytes=stat.st_size, look=look)
         entry = entry_of(name, path.read_bytes())
     except EnvelopeError as error:
-        return _Verdict(name, harm=str(error))
+        return _Verdict(name, harm=str(error) if row is None else "its bytes have changed")
     except OSError as error:
         return _Verdict(name, harm=f"cannot be read: {error.strerror}")
     return _Verdict(name, entry, harm="" if row is None else "another version of it")

@@ -13,7 +13,6 @@ import hashlib
 import io
 import os
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,50 +25,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from atlas.durable import check_folder, explained, write_atomically
+from atlas.durable import check_folder, explained, settled, signature
 from atlas.durable import check_writable as check_writable
+from atlas.durable import write_atomically as write_atomically
 from atlas.envelope import EnvelopeError, canonical, seal, unseal
-from atlas.errors import StoreError
+from atlas.errors import AtlasError, StoreError
+from atlas.keys import key_of as key_of
+from atlas.keys import name_of
 from atlas.manifest import Entry, Manifest
 
 NAME = re.compile(r"(?P<key>[0-9a-f]{64})\.(?P<suffix>png|safetensors|json)")
 """Names of the files of entries."""
-
-SETTLED = 2.0
-"""Seconds after which a change of a file shows in its times, however coarse their ticks are."""
-
-
-def key_of(recipe: Mapping[str, object]) -> str:
-    """The store's key for a recipe: sha256 of its canonical JSON, hex."""
-    return hashlib.sha256(canonical(recipe).encode()).hexdigest()
-
-
-def name_of(recipe: Mapping[str, object]) -> str:
-    """What people call the work of a recipe: ``mixed4c:447 diverse 2``."""
-    of = recipe.get
-    names = {
-        "render": f"{of('layer')}:{of('channel')} {of('kind')} {of('number')}",
-        "examples": f"examples of {of('layer')}",
-        "examples-part": "part {} of {} of a dataset pass".format(*_pair(of("part"))),
-        "field": f"receptive field of {of('layer')}",
-        "map": f"maps of table {str(of('table'))[:12]}",
-    }
-    return names.get(str(of("stage")), str(of("stage")))
-
-
-def _pair(value: object) -> tuple[object, object]:
-    return (value[0], value[1]) if isinstance(value, list | tuple) and len(value) == 2 else ("", "")
-
-
-def signature(stat: os.stat_result) -> str:
-    """How a file looks from outside. Who writes to it changes its ctime, which cannot be set
-    back."""
-    return f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
-
-
-def settled(stat: os.stat_result) -> bool:
-    """Whether the last change of a file is so long ago that another would show."""
-    return time.time() - stat.st_ctime > SETTLED
 
 
 class Row(NamedTuple):
@@ -109,7 +75,8 @@ class Store:
         """Close the manifest."""
         seen = {key: signature(stat) for key, stat in self._fresh.items() if settled(stat)}
         if seen:
-            self.manifest.saw(seen)
+            with suppress(AtlasError):  # without, the next build reads these files once more
+                self.manifest.saw(seen)
         self._fresh.clear()
         self.manifest.close()
 

@@ -116,9 +116,7 @@ def _colours(rng: np.random.Generator, count: int) -> list[tuple[int, int, int]]
     return [(r, g, b) for r, g, b in np.clip(255 * rgb, 0, 255).astype(int).tolist()]
 
 
-def _noise(
-    rng: np.random.Generator, height: int, width: int, slope: float
-) -> NDArray[np.float64]:
+def _noise(rng: np.random.Generator, height: int, width: int, slope: float) -> NDArray[np.float64]:
     """Gaussian noise (height, width) of amplitudes f^−slope, mean 0 and standard deviation 1."""
     f = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     f[0, 0] = 1

@@ -15,6 +15,7 @@ from typing import Any
 
 from atlas.site.catalogue import Catalogue, ChannelRecord
 from atlas.site.content import Note
+from atlas.site.embeds import AtlasPictures, expand
 from atlas.site.labels import LabelPage, by_initial, label_pages, members_of
 from atlas.site.layers import LayerPage, LayerTile, branch_groups, layer_pages
 from atlas.site.ledger import fingerprint
@@ -87,7 +88,8 @@ class Pages:
             "card": cards[len(cards) // 2] if cards else None,
             "has_classes": bool(self.labels),
             "has_method": "method" in notes,
-            "photographs": any(channel.examples for channel in catalogue.channels),
+            "photographs": catalogue.dataset is not None
+            and any(channel.examples for channel in catalogue.channels),
         }
         nav = self._shown if len(self._layers) <= NAV_LIMIT else []
         articles = list(self.articles.values())
@@ -96,6 +98,7 @@ class Pages:
         self._templates = Templates(
             templates, {"atlas": catalogue, "nav": nav, "articles": articles, **shared}
         )
+        self._expand(catalogue, plan)
         self._common = fingerprint(
             code,
             replace(catalogue, channels=(), labels=()),
@@ -104,6 +107,18 @@ class Pages:
             shared,
             self.links,
         )
+
+    def _expand(self, catalogue: Catalogue, plan: SheetPlan) -> None:
+        """Fill in what notes show of this atlas."""
+        notes = [f"{name}.html" for name in self.articles]
+        layers = [path for page in self._shown for path, _ in page.parts()[:1]]
+        pictures = AtlasPictures(catalogue, plan, self.links, {"index.html", *notes, *layers})
+        expanded = partial(expand, pictures=pictures, templates=self._templates)
+        self.notes = {name: expanded(note) for name, note in self.notes.items()}
+        self._layers = [
+            replace(page, note=page.note and expanded(page.note)) for page in self._layers
+        ]
+        self._shown = [page for page in self._layers if page.channels]
 
     @property
     def amount(self) -> int:
@@ -122,9 +137,9 @@ class Pages:
             tables=table_paths(self._catalogue),
         )  # fmt: skip
         yield Page("recipe.html", None, recipe)
-        for name, note in self.articles.items():
+        for name in self.articles:
             path = f"{name}.html"
-            yield Page(path, None, partial(self._fill, "article", path, note=note))
+            yield Page(path, None, partial(self._fill, "article", path, note=self.notes[name]))
         for position, page in enumerate(self._shown):
             for number in range(len(page.parts())):
                 path = page.parts()[number][0]
@@ -177,7 +192,10 @@ class Pages:
                 for j in (i - 1, i + 1)
             ]
             name = channel.name
-            similar = [tile is not None for tile in plan.similar[name]]
+            similar = [
+                None if tile is None else plan.thumbs[one.name][0].kind
+                for one, tile in zip(channel.similar, plan.similar[name], strict=True)
+            ]
             path = f"{page.folder}/{channel.index}.html"
             key = fingerprint(
                 self._common, page.layer, self._contents[name], neighbours, similar,

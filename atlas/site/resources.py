@@ -6,12 +6,20 @@ for first, because an installed package has no say about its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import rcssmin
+import rjsmin
 
 import atlas
 from atlas.errors import ConfigError
 from atlas.site.sheets import stylesheet
+
+_SQUEEZE: dict[str, Callable[[bytes], bytes]] = {
+    ".css": rcssmin.cssmin,
+    ".js": rjsmin.jsmin,
+}
 
 
 def shipped(name: str) -> Path:
@@ -41,7 +49,10 @@ def overlay(name: str, user: Path | None) -> tuple[Path, ...]:
 
 
 def static_files(templates: tuple[Path, ...]) -> Iterator[tuple[str, bytes]]:
-    """The files of `static/`, the user's before the shipped ones, and the strips' stylesheet."""
+    """The files of `static/`, the user's before the shipped ones, and the strips' stylesheet.
+
+    What ships is written without its comments and spaces, what is the user's as it is.
+    """
     found: dict[str, Path] = {}
     for folder in reversed(templates):
         root = folder / "static"
@@ -52,5 +63,7 @@ def static_files(templates: tuple[Path, ...]) -> Iterator[tuple[str, bytes]]:
         }
     found.pop("static/css/strips.css", None)
     for name, path in sorted(found.items()):
-        yield name, path.read_bytes()
+        data = path.read_bytes()
+        squeeze = _SQUEEZE.get(path.suffix) if path.is_relative_to(templates[-1]) else None
+        yield name, squeeze(data) if squeeze else data
     yield "static/css/strips.css", stylesheet().encode()

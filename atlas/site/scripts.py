@@ -17,7 +17,8 @@ from typing import Generic, TypeVar
 
 from atlas.site.catalogue import Catalogue, ChannelRecord, Kind
 from atlas.site.content import Note
-from atlas.site.sheets import SheetPlan, Tile, ordered_examples
+from atlas.site.prose import MARK
+from atlas.site.sheets import LONGEST, SheetPlan, Tile, ordered_examples
 from atlas.site.text import clean, short, slug
 from atlas.site.views import strongest_labels
 from atlas.units import Layer
@@ -28,7 +29,7 @@ SEARCH_LABELS = 3
 """Labels of a channel that search knows."""
 LAYER_LABELS = 6
 """Labels of a channel that the filter of its layer's page knows."""
-PHOTOGRAPHS = 5
+PHOTOGRAPHS = 4
 """Strongest photographs of a channel on the compare page."""
 RENDERS = 12
 """Renders of a channel on the compare page: more than there are kinds, and one sheet has them."""
@@ -39,8 +40,8 @@ LAYER_COLUMNS = (
     "index", "branch", "sheet", "tile", "started", "share", "selectivity", "sparsity", "max",
     "labels",
 )  # fmt: skip
-PICTURE_COLUMNS = ("renders", "photographs", "stats")
-STATS = ("max", "mean", "std", "min", "fires")
+PICTURE_COLUMNS = ("renders", "photographs", "labels", "stats")
+STATS = ("max", "mean", "fires", "share", "selectivity")  # as `_stats` has them
 _LETTERS: dict[Kind, str] = {"positive": "p", "diverse": "d", "neuron": "u", "negative": "n"}
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 _TAG = re.compile(r"<[^>]*>")
@@ -56,7 +57,7 @@ def scripts(
     """The data files, as (path relative to the site, bytes).
 
     Args:
-        notes: the notes that have a page of their own, ``NAME.html``.
+        notes: the notes that have a page of their own.
         layer_notes: notes on layers, by the folder of the layer.
         class_paths: where the page of a class is, by its label; only of classes that have one.
     """
@@ -100,8 +101,8 @@ def _search(
 ) -> dict[str, object]:
     """Layers with their channels, classes, and the words of the notes.
 
-    Of a layer, `indices`, `tiles` (sheet × 100 + place, −1 without a picture) and `labels` (as many
-    numbers a channel as the head says, −1 where there are fewer) run parallel.
+    Of a layer, `indices`, `tiles` (sheet × the head's number + place, −1 without a picture) and
+    `labels` (as many numbers a channel as the head says, −1 where there are fewer) run parallel.
     """
     words = _Once[str]()
     pages = [[words(_label(label)), path] for label, path in class_paths.items()]
@@ -112,7 +113,7 @@ def _search(
         labels: list[int] = []
         for channel in channels:
             found = plan.thumbs.get(channel.name)
-            tiles.append(100 * sheets(_sheet(found[1])) + found[1].index if found else -1)
+            tiles.append(LONGEST * sheets(_sheet(found[1])) + found[1].index if found else -1)
             some = [words(label) for label in _labels(channel, SEARCH_LABELS)]
             labels += some + [-1] * (SEARCH_LABELS - len(some))
         layers.append(
@@ -128,16 +129,16 @@ def _search(
             }
         )
     folders = [slug(layer.name) for layer, _ in shown]
-    pages_of_notes = [(f"{name}.html", note) for name, note in notes.items()]
-    pages_of_notes += [
-        (f"{folder}/index.html", layer_notes[folder]) for folder in folders if folder in layer_notes
+    readable = [
+        *notes.values(),
+        *(layer_notes[folder] for folder in folders if folder in layer_notes),
     ]
     return {
-        "columns": {"labels": SEARCH_LABELS, "sheets": ["path", "tiles", "size"]},
+        "columns": {"labels": SEARCH_LABELS, "tiles": LONGEST, "sheets": ["path", "tiles", "size"]},
         "layers": layers,
         "labels": words.all(),
         "classes": pages,
-        "notes": [[clean(note.title), path, plain(note.html)] for path, note in pages_of_notes],
+        "notes": [[clean(note.title), note.page, plain(note)] for note in readable],
     }
 
 
@@ -148,8 +149,7 @@ def _layer(layer: Layer, channels: Sequence[ChannelRecord], plan: SheetPlan) -> 
     rows = []
     for channel in channels:
         found = plan.thumbs.get(channel.name)
-        positive = next((r for r in channel.renders if r.kind == "positive"), None)
-        fires = channel.stats.get("fires", math.nan)
+        stats = _stats(channel)
         rows.append(
             [
                 channel.index,
@@ -157,10 +157,10 @@ def _layer(layer: Layer, channels: Sequence[ChannelRecord], plan: SheetPlan) -> 
                 sheets(_sheet(found[1])) if found else -1,
                 found[1].index if found else -1,
                 int(found is None or found[0].started),
-                _figures(positive.share if positive else None),
-                _figures(channel.classes[0].selectivity if channel.classes else None),
-                _figures(1 - fires),
-                _figures(channel.stats.get("max")),
+                _figures(stats["share"]),
+                _figures(stats["selectivity"]),
+                _figures(1 - stats["fires"]),
+                _figures(stats["max"]),
                 [words(label) for label in _labels(channel, LAYER_LABELS)],
             ]
         )
@@ -194,14 +194,15 @@ def _pictures(channels: Sequence[ChannelRecord], plan: SheetPlan) -> dict[str, o
             [
                 *_places(plan.renders[channel.name][: len(renders)], paths["renders"]),
                 "".join(_LETTERS[record.kind] for record in renders),
-                [_figures(r.activation if r.started else None) for r in renders],
+                [_figures(r.activation if r.started else math.nan) for r in renders],
             ],
             [
                 *_places(plan.examples[channel.name][: len(crops)], paths["photographs"]),
                 [words(_label(crop.title)) for crop in crops],
                 [_figures(crop.activation) for crop in crops],
             ],
-            [_figures(channel.stats.get(key)) for key in STATS],
+            [words(label) for label in _labels(channel, SEARCH_LABELS)],
+            [_figures(value) for value in _stats(channel).values()],
         ]
     return {
         "columns": PICTURE_COLUMNS,
@@ -212,9 +213,30 @@ def _pictures(channels: Sequence[ChannelRecord], plan: SheetPlan) -> dict[str, o
     }
 
 
-def plain(text: str) -> str:
-    """The words of a note's HTML on one line."""
-    return clean(html.unescape(_TAG.sub(" ", text)), NOTE_LENGTH)
+def plain(note: Note) -> str:
+    """The words of a note on one line; of what it shows of the atlas the names."""
+
+    def names(match: re.Match[str]) -> str:
+        code = note.shortcodes.get(match[0])
+        return match[0] if code is None else " ".join(filter(None, (*code.units, code.label, code.caption)))
+
+    return clean(MARK.sub(names, html.unescape(_TAG.sub(" ", note.html))), NOTE_LENGTH)
+
+
+def _stats(channel: ChannelRecord) -> dict[str, float]:
+    """The numbers `STATS` names, not a number where there is none.
+
+    ``share`` is of the positive render, ``selectivity`` of the strongest class.
+    """
+    stats, none = channel.stats, math.nan
+    positive = next((r for r in channel.renders if r.kind == "positive"), None)
+    return {
+        "max": stats.get("max", none),
+        "mean": stats.get("mean", none),
+        "fires": stats.get("fires", none),
+        "share": none if positive is None or positive.share is None else positive.share,
+        "selectivity": channel.classes[0].selectivity if channel.classes else none,
+    }
 
 
 def _labels(channel: ChannelRecord, most: int) -> list[str]:
@@ -228,9 +250,9 @@ def _label(label: str) -> str:
     return clean(label, 60)
 
 
-def _figures(value: float | None) -> float | int | None:
-    """A measured value in four figures, the shortest way; None if there is none."""
-    if value is None or not math.isfinite(value):
+def _figures(value: float) -> float | int | None:
+    """A measured value in four figures, the shortest way; None if it is no number."""
+    if not math.isfinite(value):
         return None
     rounded = float(f"{value:.4g}")
     return int(rounded) if rounded.is_integer() else rounded

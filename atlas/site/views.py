@@ -249,7 +249,9 @@ def _similar(record: ChannelRecord, plan: SheetPlan, links: Links) -> Iterator[S
         if one.layer != record.layer:
             page = f"../{slug(one.layer)}/{page}"
         name = clean(one.name, 40)
-        picture = None if tile is None else links.picture(tile, f"{name}, positive", "../")
+        picture = None
+        if tile is not None:
+            picture = links.picture(tile, f"{name}, {plan.thumbs[one.name][0].kind}", "../")
         yield Similar(name, page, picture, f"{one.cosine:.2f}")
 
 

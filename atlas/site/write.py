@@ -99,7 +99,7 @@ def build_site(
     content = overlay("content", options.content)
     notes, layer_notes = read_notes(content), read_notes(content, "layers")
     ledger = Ledger(out, index)
-    code = digest_of_code(templates)
+    code = fingerprint(digest_of_code(templates), options.format)  # paths of sheets have a suffix
     contents = {channel.name: fingerprint(channel) for channel in catalogue.channels}
     whole = fingerprint(
         code, options, notes, layer_notes, replace(catalogue, channels=()), contents,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,12 @@ from atlas.site.catalogue import (
     ExampleRecord,
     HistogramRecord,
     Kind,
+    LabelRecord,
+    MemberRecord,
     ModelRecord,
     RenderRecord,
     Side,
+    SimilarRecord,
     WholeRecord,
     WholeTile,
 )
@@ -169,14 +172,47 @@ def channel(layer: Layer, index: int, **changes: object) -> ChannelRecord:
     return ChannelRecord(layer.name, index, layer.branch_of(index).name, **fields)  # type: ignore[arg-type]
 
 
+def kin(channels: Sequence[ChannelRecord]) -> list[ChannelRecord]:
+    """The same with similar channels, where they have none yet: the next, the one half of the list
+    away and the one before, of those that have classes."""
+    known = [one for one in channels if one.classes]
+    found = {}
+    for i, one in enumerate(known):
+        steps = dict.fromkeys((i + step) % len(known) for step in (1, len(known) // 2, -1))
+        others = [known[j] for j in steps if j != i]
+        found[one.name] = tuple(
+            SimilarRecord(other.layer, other.index, 0.75 - 0.125 * place)
+            for place, other in enumerate(others)
+        )
+    return [replace(one, similar=one.similar or found.get(one.name, ())) for one in channels]
+
+
+def labels_of(channels: Iterable[ChannelRecord]) -> list[LabelRecord]:
+    """The classes that some channels name, each with its 24 most selective channels."""
+    found: dict[str, list[MemberRecord]] = {}
+    counts = {}
+    for one in channels:
+        for record in one.classes:
+            counts[record.label] = record.count
+            members = found.setdefault(record.label, [])
+            if record.selectivity > 0:
+                member = MemberRecord(one.layer, one.index, record.mean, record.selectivity)
+                members.append(member)
+    for members in found.values():
+        members.sort(key=lambda member: -member.selectivity)
+    return [LabelRecord(label, counts[label], tuple(found[label][:24])) for label in sorted(found)]
+
+
 def catalogue(
     layers: Sequence[Layer] = TOY_LAYERS,
     channels: Sequence[ChannelRecord] | None = None,
     dataset: bool = True,
 ) -> Catalogue:
-    """An atlas of the toy network: all channels but those of the last layer, unless told."""
+    """An atlas of the toy network: all channels but those of the last layer, unless told. They
+    have similar channels, and the classes that they name have their channels."""
     if channels is None:
         channels = [channel(la, i) for la in layers[:-1] for i in range(la.channels)]
+    channels = kin(channels)
     return Catalogue(
         title="A toy atlas",
         generator="channel-atlas 0.0",
@@ -188,6 +224,7 @@ def catalogue(
         },
         layers=layers,
         channels=channels,
+        labels=labels_of(channels),
     )  # fmt: skip
 
 

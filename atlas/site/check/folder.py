@@ -34,8 +34,8 @@ class Folder:
     links: frozenset[str]
 
     @property
-    def bytes(self) -> int:
-        """The size of all files together."""
+    def size(self) -> int:
+        """Bytes of all files together."""
         return sum(self.files.values())
 
     @cached_property

@@ -65,7 +65,7 @@ def check_host(folder: Folder, name: str) -> Iterator[Problem]:
     amounts = (
         (".", "files", len(folder.files), host.files),
         (".", "files and folders", len(folder.files) + len(folder.folders), host.entries),
-        (".", "bytes", folder.bytes, host.bytes),
+        (".", "bytes", folder.size, host.bytes),
     )
     for path, unit, amount, limit in amounts:
         yield from _measured(path, unit, amount, limit, host)

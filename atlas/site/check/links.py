@@ -48,7 +48,7 @@ def resolve(page: str, url: str, base: str = "") -> Reference:
     if parts.scheme or target.startswith(("//", "\\\\", "/\\")):
         return Reference(elsewhere=target)
     if target.startswith(("/", "\\")):
-        return Reference(wrong=f"links to {url!r}, which leads nowhere from a disk; leave out the /")
+        return Reference(wrong=f"links to {url!r}, which from a disk leads nowhere; drop the /")
     return _within(page, target, url)
 
 

@@ -14,22 +14,27 @@ from xml.etree.ElementTree import Element
 
 from atlas.site.check.problems import Findings
 
-_PHRASING = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_PHRASING = _words(
     "a abbr area audio b bdi bdo br button canvas cite code data datalist del dfn em embed i "
     "iframe img input ins kbd label link map mark meter noscript object output picture progress q "
     "ruby rt rp s samp script select slot small span strong sub sup svg math template textarea "
-    "time u var video wbr meta".split()
+    "time u var video wbr meta"
 )
-_OTHER = frozenset(
+_OTHER = _words(
     "html head body title base style article section nav aside h1 h2 h3 h4 h5 h6 hgroup header "
     "footer address p hr pre blockquote ol ul menu li dl dt dd figure figcaption main search div "
     "table caption colgroup col tbody thead tfoot tr td th form fieldset legend details summary "
-    "dialog option optgroup source track selectedcontent".split()
+    "dialog option optgroup source track selectedcontent"
 )
 _OBSOLETE_ATTRIBUTES = {"align", "bgcolor", "cellpadding", "cellspacing", "frameborder", "valign"}
-_TEXT_ONLY = frozenset(
+_TEXT_ONLY = _words(
     "p h1 h2 h3 h4 h5 h6 span b i em strong small code pre cite q sub sup s u mark abbr dfn kbd "
-    "samp var time data bdi bdo label button summary legend output meter progress".split()
+    "samp var time data bdi bdo label button summary legend output meter progress"
 )
 """Elements that hold text and what may stand in a line of text."""
 _TRANSPARENT = {"a", "ins", "del", "map", "noscript", "object", "video", "audio", "canvas"}

@@ -61,25 +61,27 @@ class Context:
 
 
 class Picture(NamedTuple):
-    """An ``<img>`` of a file of the site: `width` and `height` as the page gives them, and which
-    tile of how many it shows; all 0 where the page does not say."""
+    """An ``<img>`` of a file of the site: `width` and `height` as the page gives them, and of how
+    many tiles it shows one; all 0 where the page does not say."""
 
     path: str
     width: int
     height: int
-    tile: int
     tiles: int
 
 
 @dataclass
 class PageFacts:
-    """What was found on one page; paths are relative to the site."""
+    """What was found on one page; paths are relative to the site.
+
+    `anchors` are the places on other pages that it links to, as path and fragment; `links` is the
+    number of references of all kinds.
+    """
 
     path: str
     problems: list[Problem] = field(default_factory=list)
     ids: frozenset[str] = frozenset()
-    anchors: list[tuple[str, str]] = field(default_factory=list)
-    files: set[str] = field(default_factory=set)
+    anchors: set[tuple[str, str]] = field(default_factory=set)
     pictures: set[Picture] = field(default_factory=set)
     links: int = 0
 
@@ -102,22 +104,16 @@ def read_page(path: str, context: Context) -> PageFacts:
 def addresses_of(path: str, folder: Folder) -> tuple[str, str]:
     """The address of the site and the address of its media as the page at `path` gives them.
 
-    Both end in ``/`` and are empty where the page does not say. The media's is what comes before
-    ``media/`` in pictures that are loaded from elsewhere.
+    Both end in ``/`` and are empty where the page does not say: the first is in its canonical link,
+    the second in ``data-media`` of its root element, where the scripts look for it, too.
     """
     text = _text(path, folder, Findings(path))
     if text is None:
         return "", ""
-    url = media = ""
-    for here in placed(html5lib.parse(text, namespaceHTMLElements=False)):
-        attributes = here.element.attrib
-        if here.tag == "link" and attributes.get("rel") == "canonical":
-            url = url or attributes.get("href", "").removesuffix(path)
-        elif here.tag == "img":
-            before, found, _ = attributes.get("src", "").partition("/media/")
-            if found and resolve(path, before).elsewhere:
-                media = media or f"{before}/"
-    return url if url.endswith("/") else "", media
+    root = html5lib.parse(text, namespaceHTMLElements=False)
+    links = (link.attrib for link in root.iter("link") if link.attrib.get("rel") == "canonical")
+    url = next((link.get("href", "").removesuffix(path) for link in links), "")
+    return url if url.endswith("/") else "", root.attrib.get("data-media", "")
 
 
 def _text(path: str, folder: Folder, findings: Findings) -> str | None:
@@ -146,7 +142,8 @@ def _read(text: str, facts: PageFacts, context: Context, findings: Findings) -> 
     elements = list(placed(root))
     facts.ids = frozenset(e.element.attrib["id"] for e in elements if "id" in e.element.attrib)
     check_markup(elements, findings)
-    check_policy(elements, context.media, findings)
+    # A host may show 404.html at any address, so it alone has to name the site's.
+    check_policy(elements, context.media, context.url if facts.path == "404.html" else "", findings)
     weight = Weight(context.folder.files[facts.path], len(elements))
     for here in elements:
         _follow(here, facts, weight, context, findings)
@@ -193,7 +190,7 @@ def _loads(
         if here.tag == "img":
             lazy = attributes.get("loading", "").lower() == "lazy"
             (weight.lazy if lazy else weight.images).append(path)
-            facts.pictures.add(_picture(path, attributes))
+            facts.pictures.add(_picture(here, path, findings))
         else:
             weight.others.add(path)
     if here.tag == "img":
@@ -208,25 +205,26 @@ def _described(here: Placed, findings: Findings) -> None:
     if not attributes.get("alt", "").strip():
         findings.add("image", f"{shown(here)} has no alternative text")
     for name in ("width", "height"):
-        value = attributes.get(name, "")
-        if not value.isdecimal() or int(value[:9]) == 0:
+        if not _count(attributes.get(name, "")):
             findings.add("image", f"{shown(here)} has no {name} in pixels, so the page jumps")
 
 
-def _picture(path: str, attributes: dict[str, str]) -> Picture:
-    width, height = (
-        int(value) if (value := attributes.get(name, "")).isdecimal() and len(value) < 9 else 0
-        for name in ("width", "height")
-    )
+def _picture(here: Placed, path: str, findings: Findings) -> Picture:
+    attributes = here.element.attrib
+    width, height = (_count(attributes.get(name, "")) or 0 for name in ("width", "height"))
     words = attributes.get("class", "").split()
     if "s" not in words:
-        return Picture(path, width, height, 0, 0)
-    places = {word[0]: int(word[1:]) for word in words if word[0] in "ni" and _is_count(word[1:])}
-    return Picture(path, width, height, places.get("i", 0), places.get("n", 1))
+        return Picture(path, width, height, 0)
+    counts = {word[0]: count for word in words if (count := _count(word[1:])) is not None}
+    tile, tiles = counts.get("i", 0), counts.get("n", 1)
+    if tile >= tiles:
+        findings.add("tile", f"shows tile {tile} of {path}, counted from 0, of {tiles}")
+    return Picture(path, width, height, tiles)
 
 
-def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 9
+def _count(text: str) -> int | None:
+    """A number written in a few ASCII digits; None if it is not that."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else None
 
 
 def _link(url: str, facts: PageFacts, context: Context, findings: Findings) -> None:
@@ -238,8 +236,12 @@ def _link(url: str, facts: PageFacts, context: Context, findings: Findings) -> N
         if not reference.elsewhere.startswith("//") and scheme not in ("http", "https", "mailto"):
             findings.add("link", f"links to {url!r}; only http, https and mailto lead out")
         return
-    if _found(reference, url, facts, context, findings) and reference.fragment:
-        facts.anchors.append((reference.path, reference.fragment))
+    if not _found(reference, url, context, findings) or reference.fragment in ("", "top"):
+        return
+    if reference.path != facts.path:
+        facts.anchors.add((reference.path, reference.fragment))
+    elif reference.fragment not in facts.ids:
+        findings.add("anchor", f"links to {url!r}, but has no such id")
 
 
 def _address(
@@ -247,11 +249,13 @@ def _address(
 ) -> None:
     """An address given in full: of this page if `whole`, else of a file of the site."""
     facts.links += 1
-    if not context.url or not url.startswith(context.url):
+    bases = [context.url] if whole else [context.url, context.media]
+    base = next((base for base in bases if base and url.startswith(base)), None)
+    if base is None:
         findings.add("link", f"{shown(here)} {url!r} is not below the site’s address")
         return
-    reference = resolve("", url, context.url)
-    if _found(reference, url, facts, context, findings) and whole and reference.path != facts.path:
+    reference = resolve("", url, base)
+    if _found(reference, url, context, findings) and whole and reference.path != facts.path:
         findings.add("link", f"{shown(here)} {url!r} is the address of another page")
 
 
@@ -264,19 +268,15 @@ def _load(
     if reference.elsewhere:
         findings.add("elsewhere", f"{shown(here)} loads {url!r}, which is not of this site")
         return None
-    return reference.path if _found(reference, url, facts, context, findings) else None
+    return reference.path if _found(reference, url, context, findings) else None
 
 
-def _found(
-    reference: Reference, url: str, facts: PageFacts, context: Context, findings: Findings
-) -> bool:
+def _found(reference: Reference, url: str, context: Context, findings: Findings) -> bool:
     """Whether a reference into the site leads to a file; a finding if it does not."""
     trouble = reference.wrong or missing(reference, url, context.folder)
     if trouble:
         findings.add("link", trouble)
-        return False
-    facts.files.add(reference.path)
-    return True
+    return not trouble
 
 
 @contextlib.contextmanager

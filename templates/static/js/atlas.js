@@ -3,23 +3,17 @@
 window.atlas = (() => {
   const html = document.documentElement;
   const root = html.dataset.root;
-  const arrived = {}, asked = {};
+  const arrived = {};
 
   // A page from a disk may load scripts but not read files: data files call `register`.
   const register = (name, data) => { arrived[name] = data; };
-
-  function load(name) {
-    asked[name] ??= new Promise((done, fail) => {
-      const script = make("script", { src: `${root}data/${name}.js` });
-      script.onload = () => done(arrived[name]);
-      script.onerror = () => {
-        delete asked[name];
-        fail(new Error(`data/${name}.js could not be loaded.`));
-      };
-      document.head.append(script);
-    });
-    return asked[name];
-  }
+  const load = (name) => new Promise((done, fail) => {
+    if (arrived[name]) return done(arrived[name]);
+    const script = make("script", { src: `${root}data/${name}.js` });
+    script.onload = () => done(arrived[name]);
+    script.onerror = () => fail(new Error(`data/${name}.js could not be loaded.`));
+    return document.head.append(script);
+  });
 
   // Labels are foreign text: they become text nodes and attributes, never markup.
   function make(tag, attributes = {}, ...children) {
@@ -40,7 +34,6 @@ window.atlas = (() => {
 
   // In about three figures, as the pages print them.
   function number(value) {
-    if (value === null) return "–";
     const size = Math.abs(value);
     const text = size >= 1e7 || (size > 0 && size < 1e-4) ? size.toExponential(2)
       : size >= 99.95 ? Math.round(size).toLocaleString("en")
@@ -49,12 +42,8 @@ window.atlas = (() => {
     return value < 0 ? `−${text}` : text;
   }
 
-  function percent(share) {
-    if (share === null) return "–";
-    const value = 100 * share;
-    if (value > 0 && value < 1) return "less than 1 %";
-    return value > 99 && value < 100 ? "over 99 %" : `${value.toFixed(0)} %`;
-  }
+  const measured = (value, unit = "") => value === null ? "–"
+    : unit === "%" ? `${Math.round(100 * value)} %` : `${number(value)} ${unit}`.trim();
 
   // Lower case without accents, words apart by single spaces, one before the first.
   const fold = (text) => " " + text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase()
@@ -96,18 +85,16 @@ window.atlas = (() => {
   }
 
   const said = make("p", { class: "unseen", role: "status" });
-  const say = (text) => { said.textContent = text; };
 
-  const keys = [
-    ["←", "previous channel or layer"], ["→", "next channel or layer"],
-    ["↑", "from the top of a channel’s page to its layer"], ["/", "search"],
-    ["Enter", "enlarge the picture in focus; then ← and → go through its neighbours"],
-    ["Esc", "close what is open"], ["?", "this list"],
-  ];
+  const keys = {
+    "←": "previous channel, layer or class", "→": "next",
+    "↑": "one level up, from the top of a page", "/": "search",
+    Enter: "enlarge a picture; ← and → show its neighbours", Esc: "close", "?": "this list",
+  };
 
   function showKeys() {
     const close = make("button", { type: "button" }, "Close");
-    const rows = keys.flatMap(([key, what]) =>
+    const rows = Object.entries(keys).flatMap(([key, what]) =>
       [make("dt", {}, make("kbd", {}, key)), make("dd", {}, what)]);
     const box = dialog("keys", "Keyboard", make("h2", {}, "Keyboard"), make("dl", {}, ...rows), close);
     close.addEventListener("click", () => box.close());
@@ -127,14 +114,11 @@ window.atlas = (() => {
   function pressed(event) {
     const { target, key } = event;
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (!Object.hasOwn(bindings, key) || document.querySelector("dialog[open]")) return;
+    if (!Object.hasOwn(bindings, key) || document.querySelector("dialog")) return;
     if (target.closest("input, textarea, select, [contenteditable]")) return;
-    if (key.startsWith("Arrow")) {
-      if (event.shiftKey || target.scrollWidth > target.clientWidth + 1 && target.tabIndex >= 0) return;
-      bindings[key](event);
-      return;
-    }
-    event.preventDefault();
+    if (!key.startsWith("Arrow")) event.preventDefault();
+    // A box in focus that is wider than its room scrolls.
+    else if (event.shiftKey || target.tabIndex >= 0 && target.scrollWidth > target.clientWidth + 1) return;
     bindings[key](event);
   }
 
@@ -142,7 +126,7 @@ window.atlas = (() => {
     try {
       if (value === null) localStorage.removeItem(key);
       else localStorage.setItem(key, value);
-    } catch (_) { /* storage may be forbidden: it holds for this page then */ }
+    } catch (_) { /* storage may be forbidden */ }
   }
 
   // Two states: what the system prefers, which is not remembered, and its opposite, which is.
@@ -158,6 +142,17 @@ window.atlas = (() => {
       show();
     });
     system.addEventListener("change", show);
+    // Another window may change it, or another page while this one is put aside.
+    const recall = () => {
+      try {
+        const theme = localStorage.getItem("atlas-theme");
+        if (theme) html.dataset.theme = theme;
+        else delete html.dataset.theme;
+      } catch (_) { /* storage may be forbidden */ }
+      show();
+    };
+    addEventListener("storage", recall);
+    addEventListener("pageshow", (event) => { if (event.persisted) recall(); });
     show();
   }
 
@@ -180,27 +175,26 @@ window.atlas = (() => {
 
   function copying(button) {
     const label = button.textContent;
-    let timer;
     button.addEventListener("click", async () => {
       button.style.setProperty("min-width", `${button.offsetWidth}px`);
       button.textContent = await copy(button.dataset.copy) ? "copied" : "not allowed";
-      say(`${button.dataset.copy} ${button.textContent}`);
-      clearTimeout(timer);
-      timer = setTimeout(() => { button.textContent = label; }, 2000);
+      said.textContent = `${button.dataset.copy} ${button.textContent}`;
+      setTimeout(() => { button.textContent = label; }, 2000);
     });
   }
 
   document.body.append(said);
   document.addEventListener("keydown", pressed);
-  document.querySelectorAll("button[data-theme-toggle]").forEach(themes);
-  document.querySelectorAll("button[data-copy]").forEach(copying);
-  document.querySelectorAll("button[data-keys]")
-    .forEach((button) => button.addEventListener("click", showKeys));
+  for (const [name, action] of [["theme-toggle", themes], ["copy", copying],
+    ["keys", (button) => button.addEventListener("click", showKeys)],
+    ["search", (button) => button.addEventListener("click", () => atlas.openSearch())]]) {
+    document.querySelectorAll(`button[data-${name}]`).forEach(action);
+  }
   // On a narrow screen the layers are a row to be scrolled: begin at the one we are in.
   const here = document.querySelector(".bar nav [aria-current]"), row = here?.parentElement;
   if (row) row.scrollLeft = here.offsetLeft - row.offsetLeft - row.clientWidth / 2;
 
   return {
-    root, register, load, make, tile, number, percent, fold, layerOf, unitOf, dialog, say, remember,
+    root, register, load, make, tile, number, measured, fold, layerOf, unitOf, dialog, remember,
   };
 })();

@@ -1,23 +1,26 @@
 // Channels side by side; which ones is in the address: compare.html#mixed4c:447,mixed4a:97.
 "use strict";
 (() => {
-  const { load, make, tile, number, percent, unitOf, zoomable } = atlas;
+  const { load, make, tile, measured, unitOf, zoomable } = atlas;
   const MOST = 6;
   const box = document.getElementById("compare"), form = document.getElementById("add");
-  const status = form.querySelector(".found"), title = document.title;
-  const kinds = [["p", "Positive", "+"], ["d", "Diverse", "+"], ["u", "Neuron", "+"], ["n", "Negative", "−"]];
-  const meanings = { max: "maximum", mean: "mean", std: "deviation", min: "minimum", fires: "fires in" };
+  const field = form.elements.namedItem("unit"), status = form.querySelector(".found");
+  const title = document.title;
+  const kinds = { p: "Positive", d: "Diverse", u: "Neuron", n: "Negative" };
+  const stats = {
+    max: ["maximum"], mean: ["mean"], fires: ["fires in", "%"], share: ["share of best", "×"],
+    selectivity: ["selectivity", "σ"],
+  };
   const nameOf = ({ layer, index }) => `${layer.folder}:${index}`;
 
   function asked() {
-    const parts = location.hash.slice(1).split(",").map((part) => {
+    return location.hash.slice(1).split(",").map((part) => {
       try {
         return decodeURIComponent(part).trim();
       } catch (_) {
-        return part;
+        return part; // a stray % sign
       }
-    });
-    return parts.filter(Boolean);
+    }).filter(Boolean);
   }
 
   function go(units) {
@@ -28,52 +31,44 @@
   const pictures = (row, paths, alts) => row[3].map((place, i) =>
     tile([paths[0] + row[0] + paths[1], row[1], row[2]], place, alts(i), { loading: "lazy" }));
 
-  function figure(unit, row, paths, [letter, kind, sign]) {
+  function figure(unit, row, paths, [letter, kind]) {
     const at = [...row[4]].flatMap((one, i) => one === letter ? [i] : []);
     if (!at.length) return make("p", { class: "none" }, `No ${kind.toLowerCase()} image.`);
     const scores = at.map((i) => row[5][i]).filter((score) => score !== null).sort((a, b) => a - b);
-    const range = [...new Set([scores[0], scores.at(-1)].map((score) => number(score ?? null)))];
-    const shown = pictures(row, paths, (i) => `${nameOf(unit)}, ${kind.toLowerCase()}`);
-    const mark = make("span", { class: `sign ${sign === "+" ? "pos" : "neg"}`, "aria-hidden": "true" }, sign);
+    const range = new Set([scores[0], scores.at(-1)].map((score) => measured(score ?? null)));
+    const shown = pictures(row, paths, () => `${nameOf(unit)}, ${kind.toLowerCase()}`);
+    const sign = make("span", { class: `sign ${letter === "n" ? "neg" : "pos"}`, "aria-hidden": "true" },
+      letter === "n" ? "−" : "+");
     return make("figure", {},
       make("div", { class: at.length > 1 ? "four" : "one" }, ...at.map((i) => shown[i])),
-      make("figcaption", {}, mark, " ", make("b", {}, kind), " ",
-        scores.length ? make("span", { class: "v" }, range.join(" to ")) : "never started"));
+      make("figcaption", {}, sign, " ", make("b", {}, kind), " ",
+        scores.length ? [...range].join(" to ") : "never started"));
   }
 
   function photographs(unit, row, data) {
     if (!row[3].length) return make("p", { class: "none" }, "No photographs.");
     const labels = row[4].map((label) => data.labels[label]);
-    const shown = pictures(row, data.paths.photographs, (i) => `${nameOf(unit)} high: ${labels[i] || "photograph"}`);
+    const shown = pictures(row, data.paths.photographs, (i) => `${nameOf(unit)} high: ${labels[i]}`);
     return make("ul", { class: "photos" }, ...shown.map((picture, i) =>
-      make("li", {}, picture, make("bdi", {}, labels[i]), " ", make("b", {}, number(row[5][i])))));
+      make("li", {}, picture, make("bdi", {}, labels[i]), " ", make("b", {}, measured(row[5][i])))));
   }
 
-  function column(unit, units, data, facts) {
+  function column(unit, units, data) {
     const { layer, index } = unit;
-    const [renders, photos, stats] = data.rows[index];
+    const [renders, photos, labels, values] = data.rows[index];
     const name = `${layer.name}:${index}`;
     const remove = make("button", { type: "button", "aria-label": `Remove ${name}` }, "×");
     remove.addEventListener("click", () => {
       go(units.filter((one) => one !== unit));
-      form.elements.namedItem("unit").focus();
+      field.focus();
     });
-    const rows = data.stats.map((key, i) => [meanings[key], key === "fires" ? percent(stats[i]) : number(stats[i])]);
-    rows.push(["selectivity", facts.selectivity === null ? "–" : `${number(facts.selectivity)} σ`]);
-    rows.push(["share of best", facts.share === null ? "–" : `${number(facts.share)} ×`]);
     return make("section", { class: "unit", "aria-label": name },
       make("h2", {}, make("a", { href: `${layer.folder}/${index}.html` }, name), remove),
-      ...kinds.map((kind) => figure(unit, renders, data.paths.renders, kind)),
+      ...Object.entries(kinds).map((kind) => figure(unit, renders, data.paths.renders, kind)),
       photographs(unit, photos, data),
-      make("p", { class: "labels", dir: "auto" }, facts.labels.join(", ") || "No labels."),
-      make("dl", {}, ...rows.flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value)])));
-  }
-
-  async function factsOf({ layer, index }) {
-    const data = await load(`layers/${layer.folder}`);
-    const row = data.rows.find((one) => one[0] === index);
-    const facts = Object.fromEntries(data.columns.map((key, i) => [key, row[i]]));
-    return { ...facts, labels: facts.labels.map((label) => data.labels[label]) };
+      make("p", { class: "labels", dir: "auto" }, labels.map((label) => data.labels[label]).join(", ")),
+      make("dl", {}, ...data.stats.flatMap((key, i) => [
+        make("dt", {}, stats[key][0]), make("dd", {}, measured(values[i], stats[key][1]))])));
   }
 
   async function draw() {
@@ -87,9 +82,9 @@
         else unknown.push(text.slice(0, 60));
       }
       const units = [...known.values()].slice(0, MOST);
-      const columns = await Promise.all(units.map(async (unit) => column(
-        unit, units, await load(`pictures/${unit.layer.folder}`), await factsOf(unit))));
-      if (String(wanted) !== String(asked())) return units; // another address came in between
+      const columns = await Promise.all(units.map(async (unit) =>
+        column(unit, units, await load(`pictures/${unit.layer.folder}`))));
+      if (String(wanted) !== String(asked())) return; // another address came in between
       box.replaceChildren(...columns);
       box.hidden = !columns.length;
       status.textContent = [
@@ -98,18 +93,15 @@
         units.length === 1 ? "Add another to compare it with." : "",
         wanted.length ? "" : "Write a layer and a number: 4c 447 or mixed4c:447.",
       ].filter(Boolean).join(" ");
-      document.title = units.length ? `${[...known.keys()].slice(0, MOST).join(", ")} · ${title}` : title;
+      document.title = [...units.map(nameOf), title].join(" · ");
       zoomable();
-      return units;
     } catch (error) {
       status.textContent = `Cannot compare: ${error.message}`;
-      return [];
     }
   }
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const field = form.elements.namedItem("unit");
     const { layers } = await load("search");
     const units = asked().map((text) => unitOf(text, layers)).filter(Boolean);
     const more = field.value.split(",").filter((text) => text.trim());

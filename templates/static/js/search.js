@@ -1,7 +1,7 @@
 // Search: a dialog over the channels, layers, classes and notes of data/search.js.
 "use strict";
 (() => {
-  const { load, make, tile, fold, layerOf, unitOf, dialog } = atlas;
+  const { load, make, tile, fold, layerOf, dialog } = atlas;
   const MOST = 14;
   let index = null;
 
@@ -10,7 +10,8 @@
     return index ??= {
       ...data,
       folded: data.labels.map(fold),
-      layers: data.layers.map((layer) => ({ ...layer, folded: fold(`${layer.name} ${layer.short}`) })),
+      layers: data.layers.map((layer) => (
+        { ...layer, folded: fold([layer.name, layer.short, ...layer.aliases].join(" ")) })),
       // The same length as the text, so that a place in one is a place in the other.
       notes: data.notes.map(([title, page, text]) => ({
         title, page, text, folded: fold(title),
@@ -21,50 +22,43 @@
 
   const has = (text, tokens) => tokens.every((token) => text.includes(" " + token));
 
-  function unit(data, layer, at, detail = "") {
-    const width = data.columns.labels;
+  function unit(data, layer, at) {
+    const { labels: width, tiles: most } = data.columns;
     const labels = layer.labels.slice(width * at, width * (at + 1)).filter((label) => label >= 0);
-    const thumb = layer.tiles[at];
     return {
       kind: "channel",
       title: `${layer.name}:${layer.indices[at]}`,
-      detail: detail || labels.map((label) => data.labels[label]).join(", "),
+      detail: labels.map((label) => data.labels[label]).join(", "),
       href: `${layer.folder}/${layer.indices[at]}.html`,
-      sheet: layer.sheets[Math.floor(thumb / 100)],
-      place: thumb % 100,
+      sheet: layer.sheets[Math.floor(layer.tiles[at] / most)],
+      place: layer.tiles[at] % most,
     };
   }
 
-  // Channels named exactly: one of a layer, or that number in every layer.
+  // A layer's channel and those whose numbers begin like it, or that number in every layer.
   function* named(data, query) {
-    const exact = unitOf(query, data.layers);
-    if (exact) yield unit(data, exact.layer, exact.at);
-    const layer = layerOf(query, data.layers);
-    for (const one of layer ? [layer.layer] : data.layers) {
-      const wanted = layer ? layer.rest : query;
-      if (!/^\d+$/.test(wanted)) return;
-      for (let at = 0, more = 6; at < one.indices.length && more; at++) {
-        const number = String(one.indices[at]);
-        if (layer ? number !== wanted && number.startsWith(wanted) : number === wanted) {
-          more--;
-          yield unit(data, one, at);
-        }
-      }
+    const found = layerOf(query, data.layers), wanted = found ? found.rest : query;
+    if (!/^\d+$/.test(wanted)) return;
+    for (const layer of found ? [found.layer] : data.layers) {
+      const exact = layer.indices.indexOf(Number(wanted));
+      if (exact >= 0) yield unit(data, layer, exact);
+      const longer = layer.indices.map((_, at) => at).filter((at) =>
+        found && at !== exact && String(layer.indices[at]).startsWith(wanted));
+      for (const at of longer.slice(0, 6)) yield unit(data, layer, at);
     }
   }
 
   function* layers(data, tokens) {
     for (const layer of data.layers) {
-      if (has(layer.folded, tokens) || layer.aliases.some((alias) => has(fold(alias), tokens))) {
-        const channels = `${layer.indices.length.toLocaleString("en")} channels`;
-        yield { kind: "layer", title: layer.name, detail: channels, href: `${layer.folder}/index.html` };
-      }
+      if (!has(layer.folded, tokens)) continue;
+      const detail = `${layer.indices.length.toLocaleString("en")} channels`;
+      yield { kind: "layer", title: layer.name, detail, href: `${layer.folder}/index.html` };
     }
   }
 
   function* classes(data, query, tokens) {
     const found = data.classes.filter(([label]) => has(data.folded[label], tokens));
-    const rank = ([label]) => data.folded[label] === query ? 0 : data.folded[label].startsWith(query) ? 1 : 2;
+    const rank = ([label]) => (data.folded[label] !== query) + !data.folded[label].startsWith(query);
     found.sort((a, b) => rank(a) - rank(b));
     for (const [label, page] of found.slice(0, 5)) {
       yield { kind: "class", title: data.labels[label] || "no label", detail: "", href: page };
@@ -129,7 +123,7 @@
 
   atlas.openSearch = () => {
     const input = make("input", {
-      type: "search", role: "combobox", "aria-expanded": "false", "aria-controls": "found",
+      type: "text", role: "combobox", "aria-expanded": "false", "aria-controls": "found",
       "aria-autocomplete": "list", "aria-label": "Search", autocomplete: "off", spellcheck: "false",
       placeholder: "4c 447, a layer, a class, a word",
     });
@@ -177,7 +171,4 @@
     load("search").then((content) => { data = content; update(); })
       .catch((error) => { status.textContent = `Search is not available: ${error.message}`; });
   };
-
-  document.querySelectorAll("button[data-search]")
-    .forEach((button) => button.addEventListener("click", atlas.openSearch));
 })();

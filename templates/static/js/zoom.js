@@ -3,12 +3,7 @@
 (() => {
   const { make, dialog } = atlas;
   const pictures = () => [...document.querySelectorAll("main img.s")].filter((one) => !one.closest("a"));
-  const groupOf = (picture) => picture.closest("ul, ol, .hero, .unit, figure") || picture.closest("main");
-  const words = (element) => {
-    const copy = element.cloneNode(true);
-    copy.querySelectorAll("[aria-hidden], img").forEach((part) => part.remove());
-    return copy.textContent.replace(/\s+/g, " ").trim();
-  };
+  const groupOf = (picture) => picture.closest(".hero, .unit") ?? picture.closest("ul, ol, figure, main");
   let open = null;
 
   // A page has some eighty pictures: the first of each group is a stop of the Tab key, and the
@@ -24,47 +19,36 @@
     }
   };
 
-  // A photograph's label and number, or a render's caption; where one caption is for several
-  // pictures, what this one is comes first.
+  // What is said of this picture alone: a photograph's label and number, a render's caption.
   function captionOf(picture) {
-    const item = picture.closest("li"), figure = picture.closest("figure");
-    if (item?.querySelectorAll("img").length === 1 && words(item)) {
-      return [words(item), item.querySelector("[title]")?.title ?? ""];
-    }
-    const caption = figure && !item && figure.querySelector("figcaption");
-    if (!caption) return [picture.alt, ""];
-    return figure.querySelectorAll("img").length === 1 ? [words(caption), ""] : [picture.alt, words(caption)];
+    const one = picture.closest("li, figure"), caption = one?.querySelector("figcaption") ?? one;
+    if (!one || one.querySelectorAll("img").length > 1 || !caption.innerText.trim()) return [picture.alt];
+    const parts = [...caption.cloneNode(true).childNodes].filter((part) => part.tagName !== "IMG");
+    const source = one.matches("li") && one.querySelector("[title]");
+    return source ? [...parts, " ", make("small", {}, source.title)] : parts;
   }
 
   function show(number) {
     const all = pictures(), picture = all[number];
     if (!picture) return;
     const group = all.filter((one) => groupOf(one) === groupOf(picture));
-    const [title, detail] = captionOf(picture);
-    const image = make("img", {
-      class: picture.className, src: picture.getAttribute("src"), alt: picture.alt,
-      width: picture.getAttribute("width"), height: picture.getAttribute("height"),
-    });
-    image.style.setProperty("--most", `${4 * Number(picture.getAttribute("width"))}px`);
-    const button = (label, text, action, off) => {
-      const made = make("button", { type: "button", "aria-label": label, disabled: off ? "" : undefined }, text);
+    const image = picture.cloneNode();
+    for (const name of ["role", "tabindex", "aria-haspopup", "loading"]) image.removeAttribute(name);
+    image.style.setProperty("--most", `${4 * picture.getAttribute("width")}px`);
+    const button = (label, text, action) => {
+      const made = make("button", { type: "button", "aria-label": label }, text);
       made.addEventListener("click", action);
       return made;
     };
-    const close = button("Close", "×", () => history.back());
-    const at = group.indexOf(picture);
+    const close = button("Close", "Close", () => history.back());
     const step = (by) => {
-      const next = group[at + by];
-      if (!next) return;
-      history.replaceState({ zoom: all.indexOf(next) }, "");
-      show(all.indexOf(next));
+      const next = all.indexOf(group.at((group.indexOf(picture) + by) % group.length));
+      history.replaceState({ zoom: next }, "");
+      show(next);
     };
-    const caption = make("figcaption", { dir: "auto" }, make("b", {}, title), " ", detail);
-    const parts = [make("figure", {}, image, caption), close];
-    if (group.length > 1) {
-      parts.push(button("Previous", "←", () => step(-1), at === 0),
-        button("Next", "→", () => step(1), at === group.length - 1));
-    }
+    const parts = [make("figure", {}, image, make("figcaption", { dir: "auto" }, ...captionOf(picture)))];
+    if (group.length > 1) parts.push(button("Previous", "←", () => step(-1)), close, button("Next", "→", () => step(1)));
+    else parts.push(close);
     if (open) open.box.firstChild.replaceChildren(...parts);
     else {
       const box = dialog("zoom", "Enlarged picture", ...parts);

@@ -1,0 +1,112 @@
+"""`atlas serve`: the site of a project, rebuilt while its texts and templates are being edited.
+
+Only pages are made anew; renders and examples are `atlas build`'s. The store is opened to read, so
+that a build can run meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atlas.config import Config
+from atlas.errors import AtlasError, StoreError
+from atlas.progress import in_words
+from atlas.site import build_site
+from atlas.site.media import SheetIndex
+from atlas.site.resources import shipped
+
+if TYPE_CHECKING:
+    from atlas.build import Project, SiteInputs
+
+NAMED = 3
+"""Changed files that are named in a line."""
+
+
+class Preview:
+    """Keeps the pages of a project up to date; a `Rebuilder` (see `atlas.site.watch`).
+
+    What the pages show is gathered from the store once and kept, until the config changes or
+    somebody else builds the site.
+
+    Args:
+        load: reads the config; called again when its file has changed.
+        config_file: that file, None where there is none.
+    """
+
+    def __init__(self, load: Callable[[], Config], config_file: Path | None) -> None:
+        self._load, self._config_file = load, config_file
+        self._config = load()
+        self._out = self._config.site.out
+        self._project: Project | None = None
+        self._inputs: SiteInputs | None = None
+        self._known: dict[str, str] = {}
+        if not self._config.store.is_dir():
+            raise StoreError(
+                f"there is no store {self._config.store} to make pages from; atlas build makes it"
+            )
+
+    @property
+    def folder(self) -> Path:
+        """The site's folder."""
+        return self._out
+
+    @property
+    def result(self) -> Path:
+        """The manifest."""
+        return self._out / "manifest.json"
+
+    def places(self) -> list[Path]:
+        """The config file and the folders of texts and templates, the shipped ones too: in a
+        source checkout they are edited as well."""
+        found = [self._config_file, self._config.site.content, self._config.site.templates]
+        found += [shipped("content"), shipped("templates")]
+        return [place for place in found if place is not None]
+
+    def rebuild(self, changed: Sequence[Path]) -> str:
+        """Make the pages that these files are in."""
+        started = time.monotonic()
+        if self._inputs is None or {self._config_file, self.result} & set(changed):
+            self._inputs = self._gather()
+        catalogue, media, index, options = self._inputs
+        report = build_site(catalogue, media, self._out, _Overlay(index, self._known), options)
+        names = ", ".join(path.name for path in changed[:NAMED])
+        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
+        why = f"{names}{more}: " if names else ""
+        took = in_words(time.monotonic() - started)
+        return f"{why}wrote {report.pages_written} pages in {took}"
+
+    def close(self) -> None:
+        """Close the store."""
+        if self._project is not None:
+            self._project.finish()
+            self._project = self._inputs = None
+
+    def _gather(self) -> SiteInputs:
+        config = self._load()
+        if config.site.out != self._out:
+            raise AtlasError("site.out has changed; stop the server and start it again")
+        from atlas.build import Project  # PyTorch is in it
+
+        project = Project(config, quiet=True, access="read", doing="atlas serve")
+        self.close()
+        self._project, self._config = project, config
+        return project.site_inputs()
+
+
+@dataclass(frozen=True)
+class _Overlay:
+    """A sheet index that is read, and whose additions are kept here."""
+
+    under: SheetIndex
+    known: dict[str, str]
+
+    def get(self, key: str) -> str | None:
+        found = self.known.get(key)
+        return self.under.get(key) if found is None else found
+
+    def put(self, key: str, sha256: str) -> None:
+        self.known[key] = sha256

@@ -1,0 +1,209 @@
+"""What a store holds of a plan and beside it, and dropping what is beside it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from atlas.build import Project
+from atlas.lock import holder
+from atlas.manifest import Entry
+from atlas.progress import in_bytes
+from atlas.references import References
+from atlas.repair import examine
+from atlas.store import Store
+
+_KINDS = {
+    "render": "renders",
+    "examples": "tables of examples",
+    "examples-part": "parts of dataset passes",
+    "field": "receptive fields",
+    "map": "maps",
+}
+"""What entries of a stage are called."""
+
+_LISTED = 20
+"""Failures and damaged entries that the text names; the JSON has all."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A store beside a plan.
+
+    `orphaned` are entries that the plan does not refer to, `unfinished` the files that passes over
+    the photographs go on from, `foreign` files among the entries that are none. `failed` and
+    `damaged` are (name, reason). Sizes are in bytes.
+    """
+
+    store: str
+    entries: int
+    bytes: int
+    renders_planned: int
+    renders_done: int
+    renders_missing: int
+    tables_planned: int
+    tables_done: int
+    tables_missing: tuple[str, ...]
+    failed: tuple[tuple[str, str], ...]
+    orphaned: int
+    orphaned_bytes: int
+    orphaned_kinds: Mapping[str, int]
+    damaged: tuple[tuple[str, str], ...]
+    foreign: tuple[str, ...]
+    unfinished: int
+    unfinished_bytes: int
+    writer: str | None
+
+    def as_json(self) -> str:
+        """One JSON object, its keys those of this class."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        text = [f"store      {self.store}: {self.entries:,} entries, {in_bytes(self.bytes)}"]
+        line = f"renders    {self.renders_done:,} of {self.renders_planned:,} done"
+        if self.renders_missing:
+            line += f", {self.renders_missing:,} missing"
+        text.append(line + (f", {len(self.failed)} failed" if self.failed else ""))
+        if self.tables_planned:
+            line = f"examples   {self.tables_done} of {self.tables_planned} layers done"
+            missing = ", ".join(self.tables_missing)
+            text.append(line + (f", missing: {missing}" if missing else ""))
+        if self.unfinished:
+            text.append(
+                f"unfinished {self.unfinished} passes over photographs, "
+                f"{in_bytes(self.unfinished_bytes)}; the next run goes on"
+            )
+        if self.orphaned:
+            text.append(
+                f"orphaned   {in_words(self.orphaned_kinds)}, {in_bytes(self.orphaned_bytes)}; "
+                "this config does not refer to them, atlas clean drops them"
+            )
+        if self.foreign:
+            text.append(f"foreign    {len(self.foreign)} files: {', '.join(self.foreign[:5])}")
+        if self.writer:
+            text.append(f"in use     by {self.writer}")
+        return text + _listed("failed", self.failed) + _listed("damaged", self.damaged)
+
+
+def in_words(kinds: Mapping[str, int]) -> str:
+    """``12 renders, 2 tables of examples``."""
+    return ", ".join(f"{count:,} {_KINDS.get(kind, kind)}" for kind, count in kinds.items())
+
+
+def status_of(project: Project, deep: bool = False) -> Status:
+    """Look at a project's store.
+
+    Args:
+        project: opened for reading.
+        deep: read every file, also those that look untouched.
+    """
+    store, plan = project.store, project.plan
+    examined = examine(store, deep)
+    bad = {entry.key for entry in examined.bad}
+    entries = [entry for entry in store.manifest.rows() if entry.key not in bad]
+    present = {entry.key: entry for entry in [*entries, *examined.adopted]}
+    renders = list(plan.keys.values())
+    done = [key for key in renders if key in present]
+    tables = [] if project.dataset is None else project.dataset.missing()
+    orphans = orphaned(store, list(present.values()), [_references(project)])
+    sizes = _sizes(store, present.values())
+    passes = unfinished(store)
+    return Status(
+        store=str(store.folder),
+        entries=len(present),
+        bytes=sum(sizes.values()),
+        renders_planned=len(renders),
+        renders_done=len(done),
+        renders_missing=len(renders) - len(done),
+        tables_planned=len(plan.examples),
+        tables_done=len(plan.examples) - len(tables),
+        tables_missing=tuple(tables),
+        failed=tuple(
+            (present[key].name, str(facts["reason"]))
+            for key in done
+            if "reason" in (facts := present[key].known())
+        ),
+        orphaned=len(orphans),
+        orphaned_bytes=sum(sizes[entry.key] for entry in orphans),
+        orphaned_kinds=dict(Counter(entry.stage for entry in orphans)),
+        damaged=tuple((finding.name, finding.harm) for finding in examined.findings),
+        foreign=tuple(str(path.relative_to(store.folder)) for path in store.foreign()),
+        unfinished=len(passes),
+        unfinished_bytes=sum(path.stat().st_size for path in passes),
+        writer=str(who) if (who := holder(store.folder)) else None,
+    )
+
+
+def orphaned(
+    store: Store, entries: Sequence[Entry], references: Sequence[References]
+) -> list[Entry]:
+    """The entries that no plan refers to."""
+    return [
+        entry for entry in entries if not any(plan.has(entry, store.recipe) for plan in references)
+    ]
+
+
+def unfinished(store: Store) -> list[Path]:
+    """What passes over the photographs go on from."""
+    return sorted((store.folder / "partial").glob("*.safetensors"))
+
+
+@dataclass(frozen=True)
+class Waste:
+    """What can go: entries, and passes that nothing is missing of; bytes in all."""
+
+    entries: tuple[Entry, ...]
+    passes: tuple[Path, ...]
+    bytes: int
+
+    def __str__(self) -> str:
+        kinds = Counter(entry.stage for entry in self.entries)
+        parts = [in_words(kinds)] if kinds else []
+        if self.passes:
+            parts.append(f"{len(self.passes)} unfinished passes")
+        return f"{', '.join(parts) or 'nothing'}, {in_bytes(self.bytes)}"
+
+
+def waste_of(store: Store, projects: Sequence[Project]) -> Waste:
+    """What none of some projects' plans refers to.
+
+    Unfinished passes do not say whose they are; they stay as long as any plan lacks a table.
+    """
+    entries = orphaned(store, store.manifest.rows(), [_references(one) for one in projects])
+    passed = all(one.dataset is None or not one.dataset.missing() for one in projects)
+    passes = unfinished(store) if passed else []
+    size = sum(_sizes(store, entries).values()) + sum(path.stat().st_size for path in passes)
+    return Waste(tuple(entries), tuple(passes), size)
+
+
+def drop(store: Store, waste: Waste) -> None:
+    """Drop it."""
+    store.drop(entry.key for entry in waste.entries)
+    for path in waste.passes:
+        path.unlink(missing_ok=True)
+
+
+def _listed(what: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    text = [f"{what}: {name}: {reason}" for name, reason in pairs[:_LISTED]]
+    more = len(pairs) - _LISTED
+    return [*text, f"{what}: and {more} more; --json lists all"] if more > 0 else text
+
+
+def _references(project: Project) -> References:
+    passed = project.dataset is not None and not project.dataset.missing()
+    return References(project.plan, passed)
+
+
+def _sizes(store: Store, entries: Iterable[Entry]) -> dict[str, int]:
+    """Bytes of the entries' files, by key."""
+    sizes = {}
+    for entry in entries:
+        try:
+            sizes[entry.key] = store.path_of(entry).stat().st_size
+        except OSError:
+            sizes[entry.key] = 0
+    return sizes

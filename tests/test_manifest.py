@@ -1,0 +1,131 @@
+"""The manifest: rows and memos check themselves, and damage to the file is noticed."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from atlas.errors import StoreError
+from atlas.manifest import Entry, Manifest
+
+ENTRY = Entry("k" * 64, "render", "png", "d" * 64, "mixed4c:447 positive 0", '{"a":1.5}')
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a manifest of one entry and one memo."""
+    manifest = Manifest(tmp_path, write=True, ours=False)
+    manifest.enter([ENTRY])
+    manifest.remember("fact", "42")
+    manifest.close()
+    return tmp_path
+
+
+def change(folder, statement):
+    """Do something to the database behind the manifest's back."""
+    with sqlite3.connect(folder / "manifest.sqlite") as db:
+        db.execute(statement)
+    db.close()
+    (folder / "manifest.sha256").unlink()
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_a_manifest_is_found_as_it_was_left(folder, write):
+    manifest = Manifest(folder, write, ours=True)
+    assert (manifest.damage, manifest.lost_digest, manifest.written) == (None, False, False)
+    assert manifest.rows() == manifest.rows("render") == [ENTRY]
+    assert manifest.row(ENTRY.key) == ENTRY
+    assert ENTRY.known() == {"a": 1.5}
+    assert manifest.rows("examples") == []
+    assert manifest.recall("fact") == "42"
+    manifest.close()
+
+
+@pytest.mark.parametrize("column", ["stage", "suffix", "sha256", "name", "facts", "mark"])
+def test_a_row_that_was_changed_counts_as_absent(folder, column):
+    change(folder, f"UPDATE entries SET {column} = {column} || 'x'")
+    manifest = Manifest(folder, write=True, ours=True)
+    assert manifest.rows() == []
+    assert manifest.row(ENTRY.key) is None
+    assert manifest.broken() == [ENTRY.key]
+    manifest.close()
+
+
+@pytest.mark.parametrize("column", ["value", "mark"])
+def test_a_memo_that_was_changed_is_forgotten(folder, column):
+    change(folder, f"UPDATE memo SET {column} = '43'")
+    manifest = Manifest(folder, write=True, ours=True)
+    assert manifest.recall("fact") is None
+    manifest.close()
+
+
+def test_every_changed_byte_is_noticed(folder):
+    """Also in the empty parts of its pages, of which SQLite takes no notice."""
+    path = folder / "manifest.sqlite"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 97):
+        data = bytearray(whole)
+        data[place] ^= 4
+        path.write_bytes(data)
+        manifest = Manifest(folder, write=False, ours=True)
+        assert manifest.damage == "differs from its digest in manifest.sha256"
+        assert manifest.in_memory
+        manifest.close()
+        assert path.read_bytes() == data
+
+
+def test_a_lost_digest_is_noticed_and_made_anew(folder):
+    (folder / "manifest.sha256").unlink()
+    manifest = Manifest(folder, write=True, ours=True)
+    assert manifest.lost_digest
+    assert manifest.rows() == [ENTRY]
+    manifest.begin()
+    manifest.close()
+    assert (folder / "manifest.sha256").is_file()
+
+
+def test_a_writer_that_was_killed_is_no_damage(folder):
+    killed = Manifest(folder, write=True, ours=True)
+    killed.remember("fact", "43")
+    assert not (folder / "manifest.sha256").exists()
+    manifest = Manifest(folder, write=True, ours=True)
+    assert (manifest.damage, manifest.lost_digest) == (None, False)
+    assert manifest.recall("fact") == "43"
+    manifest.close()
+    killed.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "harm"),
+    [(b"", "is empty"), (b"no database at all, but text of some length", "is damaged")],
+)
+def test_what_is_no_manifest_is_made_anew_in_a_store_of_ours(folder, data, harm):
+    (folder / "manifest.sqlite").write_bytes(data)
+    (folder / "manifest.sha256").unlink()
+    manifest = Manifest(folder, write=True, ours=True)
+    assert manifest.damage.startswith(harm)
+    assert manifest.rows() == []
+    manifest.enter([ENTRY])
+    manifest.close()
+    assert Manifest(folder, write=False, ours=True).rows() == [ENTRY]
+
+
+def test_a_transaction_is_all_or_nothing(folder):
+    manifest = Manifest(folder, write=True, ours=True)
+    with pytest.raises(ZeroDivisionError), manifest.transaction():
+        manifest.remove([ENTRY.key])
+        with manifest.transaction():
+            manifest.remember("other", "1")
+        raise ZeroDivisionError
+    assert manifest.rows() == [ENTRY]
+    assert manifest.recall("other") is None
+    manifest.close()
+
+
+def test_damage_under_way_is_one_sentence(folder):
+    manifest = Manifest(folder, write=True, ours=True)
+    path = folder / "manifest.sqlite"
+    path.write_bytes(path.read_bytes()[:100] + bytes(path.stat().st_size - 100))
+    with pytest.raises(StoreError, match="is damaged; atlas build repairs it"):
+        manifest.rows()
