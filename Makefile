@@ -41,6 +41,8 @@ $(VENV)/.sample: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(INSTALL) -e '.[dev,sample]'
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --silent --no-fund --no-audit \
+	  --prefix $(VENV)/checkers axe-core@4 vnu-jar@26
 	@touch $@ $(VENV)/.sample
 
 clean:

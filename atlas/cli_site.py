@@ -121,20 +121,21 @@ def serve(
     found = config_file or (Path("atlas.toml") if Path("atlas.toml").is_file() else None)
     if site is not None and (config_file or out):
         raise ConfigError("give either SITE or a config with -c and --out, not both")
-    preview = None if site is not None or found is None else _preview(found, out)
-    folder = site or Path(out or "site") if preview is None else preview.folder
-    if preview is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    elif not folder.is_dir():
-        raise AtlasError(f"{folder} is no folder; give the folder of a site, such as site")
+    folder, preview = site or Path(out or "site"), None
+    if site is None and found is not None:
+        config = _config_of(found, out)
+        folder = config.site.out
+        if config.store.is_dir():
+            from atlas.preview import Preview
+
+            folder.mkdir(parents=True, exist_ok=True)
+            preview = Preview(lambda: _config_of(found, out), found)
+        else:
+            click.echo(f"no store {config.store}, so nothing is rebuilt", err=True)
+    if not folder.is_dir():
+        raise AtlasError(f"{folder} is no folder; atlas build makes a site")
     with ExitStack() as stack, suppress(KeyboardInterrupt):
         _serve(folder, preview, port, show, quiet, stack)
-
-
-def _preview(config_file: Path, out: str | None) -> Preview:
-    from atlas.preview import Preview
-
-    return Preview(lambda: _config_of(config_file, out), config_file)
 
 
 def _serve(

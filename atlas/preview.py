@@ -18,6 +18,7 @@ from atlas.progress import in_words
 from atlas.site import build_site
 from atlas.site.media import SheetIndex
 from atlas.site.resources import shipped
+from atlas.site.text import clean, count, listed
 
 if TYPE_CHECKING:
     from atlas.build import Project, SiteInputs
@@ -44,10 +45,7 @@ class Preview:
         self._project: Project | None = None
         self._inputs: SiteInputs | None = None
         self._known: dict[str, str] = {}
-        if not self._config.store.is_dir():
-            raise StoreError(
-                f"there is no store {self._config.store} to make pages from; atlas build makes it"
-            )
+        self._warnings = ""
 
     @property
     def folder(self) -> Path:
@@ -73,11 +71,12 @@ class Preview:
             self._inputs = self._gather()
         catalogue, media, index, options = self._inputs
         report = build_site(catalogue, media, self._out, _Overlay(index, self._known), options)
-        names = ", ".join(path.name for path in changed[:NAMED])
-        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
-        why = f"{names}{more}: " if names else ""
+        names = sorted({path.name for path in changed})
+        if len(names) > NAMED:
+            names[NAMED:] = [f"{len(names) - NAMED} more"]
+        why = f"{clean(listed(names), 200)}: " if names else ""
         took = in_words(time.monotonic() - started)
-        return f"{why}wrote {report.pages_written} pages in {took}"
+        return f"{why}wrote {count(report.pages_written, 'page')} in {took}" + self._warnings
 
     def close(self) -> None:
         """Close the store."""
@@ -94,7 +93,12 @@ class Preview:
         project = Project(config, quiet=True, access="read", doing="atlas serve")
         self.close()
         self._project, self._config = project, config
-        return project.site_inputs()
+        try:
+            inputs = project.site_inputs()
+        except StoreError as error:  # photographs that no page has shown yet are not measured
+            raise StoreError(f"{error}; run atlas pages once, which writes to it") from error
+        self._warnings = "".join(f"; {warning}" for warning in project.report.warnings)
+        return inputs
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -36,7 +37,8 @@ def run(command: Sequence[str]) -> Cost:
     """
     with tempfile.TemporaryFile("w+") as log:
         start = time.monotonic()
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        progress = None if sys.stderr.isatty() else subprocess.STDOUT  # None: to be seen
+        process = subprocess.Popen(command, stdout=log, stderr=progress)
         peak = 0
         try:
             while True:

@@ -154,7 +154,7 @@ def test_pages_alone_never_show_a_damaged_master(atlas):
     assert atlas("build").code == 0
 
 
-def test_what_the_disk_forgot_is_found_by_reading_everything(atlas, monkeypatch):
+def test_what_the_disk_forgot_is_found_by_reading_everything(atlas):
     """A change that leaves no trace in the times of a file cannot be made through the system, so
     the manifest is told that this is how the file always looked."""
     from atlas.durable import signature

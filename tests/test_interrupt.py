@@ -98,9 +98,7 @@ def test_a_signal_lets_the_batch_be_finished(atlas, tmp_path, few, number):
 def test_a_second_signal_does_not_wait(atlas, tmp_path, few):
     slow = SLOW.format(seconds=60)
     start = time.monotonic()
-    done = atlas(
-        *BUILD, *FEW, after=1.0, signals=(signal.SIGINT, signal.SIGTERM), before=slow
-    )
+    done = atlas(*BUILD, *FEW, after=1.0, signals=(signal.SIGINT, signal.SIGTERM), before=slow)
     assert done.code == 130
     assert time.monotonic() - start < 10
     assert atlas(*BUILD, *FEW).code == 0

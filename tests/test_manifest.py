@@ -113,11 +113,16 @@ def test_what_is_no_manifest_is_made_anew_in_a_store_of_ours(folder, data, harm)
 
 def test_a_transaction_is_all_or_nothing(folder):
     manifest = Manifest(folder, write=True, ours=True)
-    with pytest.raises(ZeroDivisionError), manifest.transaction():
-        manifest.remove([ENTRY.key])
+
+    def fail():
         with manifest.transaction():
-            manifest.remember("other", "1")
-        raise ZeroDivisionError
+            manifest.remove([ENTRY.key])
+            with manifest.transaction():
+                manifest.remember("other", "1")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert manifest.rows() == [ENTRY]
     assert manifest.recall("other") is None
     manifest.close()

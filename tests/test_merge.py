@@ -85,7 +85,8 @@ def test_damaged_entries_are_named_and_taken_from_where_they_are_whole(tmp_path)
             path.write_bytes(path.read_bytes()[:-3] + b"0}}")
     done = merged(tmp_path / "t", one, two)
     assert done.copied == 2
-    assert [finding.name for finding in done.damaged] == ["edges:2 positive 0", "edges:3 positive 0"]
+    names = [finding.name for finding in done.damaged]
+    assert names == ["edges:2 positive 0", "edges:3 positive 0"]
     assert all(str(one) in finding.harm for finding in done.damaged)
     whole = made(tmp_path / "w", 1, 3)
     assert tree(tmp_path / "t" / "objects") == tree(whole / "objects")

@@ -101,9 +101,15 @@ def test_a_reader_sees_through_a_lost_manifest(tmp_path):
 
 def test_what_was_rolled_back_is_found_again_by_its_file(tmp_path):
     store = Store(tmp_path)
-    with pytest.raises(KeyboardInterrupt), store.transaction():
-        key = store.put_image(RECIPE, IMAGE, {"activation": 2.5})
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with store.transaction():
+            store.put_image(RECIPE, IMAGE, {"activation": 2.5})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    key = key_of(RECIPE)
     assert store.facts(key) is None
     assert repair(store) == []
     assert store.facts(key) == {"activation": 2.5}

@@ -22,8 +22,8 @@ from atlas.site.shortcodes import Shortcode
 from atlas.site.targets import Place
 from atlas.site.text import clean
 
-LARGEST = 256 * 1024
-"""Bytes of a note: a book's chapter is a quarter of it, and the worst of them takes seconds."""
+LARGEST = 128 * 1024
+"""Bytes of a note: a chapter of a book, and the most costly text of that size takes 15 s."""
 
 OWN_PAGES = {"404", "compare", "recipe"}
 """Pages at the root of a site that are no notes. `index` is one: the guide on the front page."""

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import pickle
+from collections.abc import Iterable
 from pathlib import Path
 
 from atlas.site.media import SheetIndex
@@ -42,7 +43,8 @@ class Ledger:
 
     @property
     def left(self) -> dict[str, int]:
-        """The files that the last build left, with their sizes in bytes, if that is known."""
+        """The files that the last build left, with their sizes in bytes, if that is known, and
+        those that were announced since, with none."""
         return {path: int(str(entry[1])) for path, entry in self._old.items()}
 
     def complete(self, whole: str) -> bool:
@@ -65,13 +67,27 @@ class Ledger:
         paths = [path for path, entry in self._old.items() if entry[0] == key]
         return paths if all(self.fresh(path, key) for path in paths) else []
 
+    def announce(self, paths: Iterable[str]) -> None:
+        """Say that the files at `paths` may be made next.
+
+        They count among those that are `left` from then on, so that a build that is cut short
+        leaves nothing behind that a later one would not know to be the site's.
+        """
+        coming: dict[str, list[object]] = {path: ["", 0] for path in paths if path not in self._old}
+        if coming:
+            self._old |= coming
+            self._put("", self._old)
+
     def enter(self, path: str, key: str) -> None:
         """Say that the file at `path`, which is there, has just been made of `key`."""
         self._new[path] = [key, *self._stat(path)]
 
     def save(self, whole: str) -> None:
         """Keep what `fresh` and `enter` were told of since this was opened: a build of `whole`."""
-        held = {"whole": whole, "files": self._new}
+        self._put(whole, self._new)
+
+    def _put(self, whole: str, files: dict[str, list[object]]) -> None:
+        held = {"whole": whole, "files": files}
         self._index.put(self._name, json.dumps(held, separators=(",", ":")))
 
     def _stat(self, path: str) -> list[object]:

@@ -120,13 +120,6 @@ class Pages:
         ]
         self._shown = [page for page in self._layers if page.channels]
 
-    @property
-    def amount(self) -> int:
-        """How many pages `all` yields."""
-        classes = len(self.labels) + 1 if self.labels else 0
-        layers = sum(len(page.parts()) + len(page.channels) for page in self._shown)
-        return 4 + len(self.articles) + layers + classes
-
     def all(self) -> Iterator[Page]:
         """Every page."""
         yield Page("index.html", None, self._index)

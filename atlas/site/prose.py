@@ -102,7 +102,7 @@ class _Conversion:
         self._digest = hashlib.sha256(everything).hexdigest()[:32]
         self._shortcodes: dict[str, Shortcode] = {}
         self._targets = Targets(place)
-        self._ids: set[str] = set()
+        self._ids: dict[str, int] = {}
 
     def run(self) -> Prose:
         env: dict[str, object] = {}
@@ -193,11 +193,11 @@ class _Conversion:
 
     def _id(self, words: str) -> str:
         slug = ANCHOR + (ascii_slug(words) or "section")
-        unique, number = slug, 1
-        while unique in self._ids:
+        number, unique = self._ids.get(slug, 0) + 1, slug
+        while number > 1 and (unique := f"{slug}-{number}") in self._ids:
             number += 1
-            unique = f"{slug}-{number}"
-        self._ids.add(unique)
+        self._ids[slug] = number
+        self._ids.setdefault(unique, 1)
         return unique
 
     def _safe(self, tokens: Sequence[Token], env: dict[str, object]) -> Markup:

@@ -114,13 +114,15 @@ def build_site(
         catalogue, plan, contents, templates, code, notes, layer_notes, options.url, options.media
     )
     old = ledger.left or files_of_manifest(out)
+    every = list(pages.all())
+    ledger.announce([*old, *(strip.path for strip in plan.strips), *(page.path for page in every)])
 
     before = time.monotonic()
     sheets = make_sheets(plan.strips, media, out, index, ledger, _encoder(options), progress)
     sheet_seconds = time.monotonic() - before
     present = {strip.path for strip in plan.strips}
     written = unchanged = 0
-    for done, page in enumerate(pages.all(), start=1):
+    for done, page in enumerate(every, start=1):
         if page.key is not None and ledger.fresh(page.path, page.key):
             unchanged += 1
         else:
@@ -131,7 +133,7 @@ def build_site(
             ledger.enter(page.path, page.key or "")
         present.add(page.path)
         if progress is not None:
-            progress("pages", done, pages.amount)
+            progress("pages", done, len(every))
     site = _Site(out, ledger, present)
     site.write("", static_files(templates))
     if options.url is not None:
@@ -205,4 +207,6 @@ class _Site:
         if fresh:
             self.present.update(fresh)
         else:
-            self.write(key, make())
+            made = list(make())
+            self.ledger.announce(path for path, _ in made)
+            self.write(key, made)

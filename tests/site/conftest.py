@@ -1,4 +1,4 @@
-"""Makes the made-up atlas of `fake.py` importable from every test of the site, and builds it once."""
+"""Makes the made-up atlas of `fake.py` importable from all tests of the site, and builds it."""
 
 import sys
 from pathlib import Path

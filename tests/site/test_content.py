@@ -103,7 +103,7 @@ def test_a_note_that_is_not_text_is_named(tmp_path):
 
 def test_a_note_too_large_is_not_read(tmp_path):
     assert read_note(write(tmp_path, "a.md", "x " * (LARGEST // 2))).name == "a"
-    with pytest.raises(ConfigError, match="a note may have 262,144: split it"):
+    with pytest.raises(ConfigError, match="a note may have 131,072: split it"):
         read_note(write(tmp_path, "b.md", b"x" * (LARGEST + 1)))
 
 

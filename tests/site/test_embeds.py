@@ -61,7 +61,7 @@ def test_a_unit_in_a_paragraph_of_its_own(shown):
     assert html.index("<b>positive</b>") < html.index("<b>diverse</b>") < html.index("<b>negative")
     assert html.count('src="media/renders/mixed4c/7.webp"') == 6
     assert 'class="s n7 i1" src="media/renders/mixed4c/7.webp" width=48 height=48' in html
-    assert '<figcaption><a href="mixed4c/7.html">mixed4c:7</a>: Two &lt;b&gt; words.' in html
+    assert '<figcaption><a href="mixed4c/7.html">mixed4c:7</a>. Two &lt;b&gt; words.' in html
     assert 'alt="mixed4c:7, positive: image optimized to excite the whole channel; its' in html
 
 
@@ -125,7 +125,7 @@ def test_the_summary_is_seen_from_the_root(shown):
         ("{{ unit mixed4c:8 }}", '<p class="absent">mixed4c:8, not in this atlas</p>'),
         (
             '{{ row mixed4c:8 gone:1 "<i>Two</i>" }}',
-            '<p class="absent">&lt;i&gt;Two&lt;/i&gt;: mixed4c:8, gone:1, not in this atlas</p>',
+            '<p class="absent">mixed4c:8, gone:1, not in this atlas: &lt;i&gt;Two&lt;/i&gt;</p>',
         ),
         ("{{ examples gone:1 }}", '<p class="absent">gone:1, not in this atlas</p>'),
         (

@@ -65,6 +65,21 @@ def test_it_is_complete_only_for_the_build_it_is_of(left, index):
     assert not Ledger(left, FakeIndex()).complete("")
 
 
+def test_what_was_announced_is_left_though_nothing_was_saved(left, index):
+    Ledger(left, index).announce(["c", "d"])
+    ledger = Ledger(left, index)
+    assert ledger.left == {"a": 1, "b": 1, "c": 1, "d": 0}
+    assert ledger.fresh("c", "two")
+    assert not ledger.fresh("d", "")
+    assert not ledger.complete("all")
+
+
+def test_announcing_what_is_there_costs_nothing(left, index):
+    before = dict(index.known)
+    Ledger(left, index).announce(["a", "c"])
+    assert index.known == before
+
+
 def test_only_what_was_fresh_or_entered_is_kept(left, index):
     ledger = Ledger(left, index)
     ledger.fresh("c", "two")
@@ -105,7 +120,8 @@ def filled(monkeypatch):
     fill = Templates.fill
 
     def counted(self, name, **values):
-        pages.append(values["page"])
+        if not name.startswith("_"):  # not a page of its own
+            pages.append(values["page"])
         return fill(self, name, **values)
 
     monkeypatch.setattr(Templates, "fill", counted)

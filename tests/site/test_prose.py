@@ -315,13 +315,13 @@ def test_a_long_word_and_a_long_line_stay_whole():
 
 @pytest.mark.parametrize(
     "piece",
-    ["[", "![", "](", "*", "_a_", "`", "<", "<!--", "\\", "&", "{{ ", "> ", "- ", "|a", "'"],
+    ["[", "![", "](", "#\n", "*", "_a_", "`", "<", "<!--", "\\", "&", "{{ ", "> ", "- ", "|a", "'"],
 )
 def test_no_text_of_a_kind_takes_long(piece):
-    began = time.monotonic()
+    began = time.process_time()
     with contextlib.suppress(ConfigError):
         render_prose(piece * (20_000 // len(piece)))
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_slugs():

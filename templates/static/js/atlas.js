@@ -114,7 +114,7 @@ window.atlas = (() => {
   function pressed(event) {
     const { target, key } = event;
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (!Object.hasOwn(bindings, key) || document.querySelector("dialog")) return;
+    if (!Object.hasOwn(bindings, key) || document.querySelector("dialog[open]")) return;
     if (target.closest("input, textarea, select, [contenteditable]")) return;
     if (!key.startsWith("Arrow")) event.preventDefault();
     // A box in focus that is wider than its room scrolls.
@@ -176,7 +176,7 @@ window.atlas = (() => {
   function copying(button) {
     const label = button.textContent;
     button.addEventListener("click", async () => {
-      button.style.setProperty("min-width", `${button.offsetWidth}px`);
+      button.style.setProperty("min-width", `${button.getBoundingClientRect().width}px`);
       button.textContent = await copy(button.dataset.copy) ? "copied" : "not allowed";
       said.textContent = `${button.dataset.copy} ${button.textContent}`;
       setTimeout(() => { button.textContent = label; }, 2000);
