@@ -35,10 +35,10 @@ class Preview:
 
     Args:
         load: reads the config; called again when its file has changed.
-        config_file: that file, None where there is none.
+        config_file: that file.
     """
 
-    def __init__(self, load: Callable[[], Config], config_file: Path | None) -> None:
+    def __init__(self, load: Callable[[], Config], config_file: Path) -> None:
         self._load, self._config_file = load, config_file
         self._config = load()
         self._out = self._config.site.out
@@ -46,11 +46,6 @@ class Preview:
         self._inputs: SiteInputs | None = None
         self._known: dict[str, str] = {}
         self._warnings = ""
-
-    @property
-    def folder(self) -> Path:
-        """The site's folder."""
-        return self._out
 
     @property
     def result(self) -> Path:

@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from fake_options import add_options
 from fake_pictures import photograph, render
 from PIL import Image
 
@@ -66,14 +67,6 @@ def main() -> None:
     except AtlasError as error:
         print(f"fake_store: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that say what is made."""
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--weights", type=Path, help="of googlenet-bvlc; else googlenet-mini's own")
-    parser.add_argument("--units", default="all", metavar="SPEC", help="as of atlas build")
-    parser.add_argument("--images", type=int, default=2000, metavar="N", help="photographs")
 
 
 def make(options: argparse.Namespace) -> None:

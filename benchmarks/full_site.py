@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-import fake_store
+from fake_options import add_options
 from first_view import browser, first_views
 from site_walk import Page, Site, changed, spread, times
 from watch import Cost, run
@@ -75,7 +75,7 @@ class Runs:
 def main() -> None:
     """Make, build, measure, judge."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    fake_store.add_options(parser)
+    add_options(parser)
     parser.add_argument("--keep-site", action="store_true", help="encode what is missing only")
     options = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -90,7 +90,7 @@ def main() -> None:
 def measure(options: argparse.Namespace) -> list[str]:
     """Do all of it; the budgets that do not hold."""
     out: Path = options.out
-    make = [sys.executable, str(Path(fake_store.__file__)), "--out", str(out)]
+    make = [sys.executable, str(Path(__file__).with_name("fake_store.py")), "--out", str(out)]
     make += ["--units", options.units, "--images", str(options.images)]
     if options.weights is not None:
         make += ["--weights", str(options.weights)]

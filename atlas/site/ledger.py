@@ -20,7 +20,7 @@ _FORMAT = 1
 
 
 def fingerprint(*parts: object) -> str:
-    """A short digest of plain records, 96 bits in hex.
+    """A short digest of plain records without sets, which have no order, 96 bits in hex.
 
     Equal records of one build have equal digests; those of another might not, where equal texts
     are one object here and two there. Then a file is made once more, to the same bytes.

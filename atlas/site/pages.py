@@ -29,8 +29,8 @@ from atlas.site.views import about, channel_view, flatten, render_alt, strongest
 NAV_LIMIT = 16
 """More layers than this do not fit into the header; the index page lists them instead."""
 
-RESERVED = {"index", "404", "compare", "recipe"}
-"""Notes that do not become pages of their own name."""
+INDEX = "index"
+"""The note that is part of the first page."""
 SAMPLE_NOTE = "photographs"
 """The note about the photographs of the dataset `sample`; other atlases do not show it."""
 
@@ -72,7 +72,7 @@ class Pages:
         self._catalogue, self._plan, self._contents = catalogue, plan, contents
         sample = catalogue.dataset is not None and catalogue.dataset.source == "sample"
         self.notes = {name: note for name, note in notes.items() if sample or name != SAMPLE_NOTE}
-        self.articles = {name: note for name, note in self.notes.items() if name not in RESERVED}
+        self.articles = {name: note for name, note in self.notes.items() if name != INDEX}
         self._layers = layer_pages(catalogue, layer_notes)
         self._shown = [page for page in self._layers if page.channels]
         self.labels = label_pages(catalogue)

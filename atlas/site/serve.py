@@ -231,6 +231,8 @@ def find(root: Path, path: str) -> Path | str | None:
             if name:
                 return f"{path}/"
             target = (target / "index.html").resolve()
+        elif not name:
+            return None
         inside = target.is_relative_to(root) and stat.S_ISREG(target.stat().st_mode)
     except (OSError, ValueError, RuntimeError):  # not there; not a name; links in a circle
         return None

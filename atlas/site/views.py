@@ -160,6 +160,7 @@ def about(labels: Sequence[str]) -> str:
 
 def render_alt(unit: str, render: RenderRecord, about: str) -> str:
     """What a render shows, for who does not see it."""
+    unit = clean(unit, 40)
     if not render.started:
         return f"{unit}, {render.kind}: blank, the optimization never found a gradient"
     what = {
@@ -219,7 +220,7 @@ def _photographs(record: ChannelRecord, tiles: list[Tile], links: Links) -> dict
         title, value = clean(example.title, 60), number(example.activation)
         if len(photographs) < AT_ONCE[example.side]:
             end = "high" if example.side == "positive" else "low"
-            alt = f"{record.name} {end}: {title}"
+            alt = f"{clean(record.name, 40)} {end}: {title}"
         else:  # shown without a caption
             alt = f"{title}, {value}"
         source = clean(example.source, 120)

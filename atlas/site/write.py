@@ -10,7 +10,7 @@ from pathlib import Path
 from atlas.errors import ConfigError
 from atlas.site.addresses import robots, sitemap
 from atlas.site.catalogue import Catalogue
-from atlas.site.content import read_notes
+from atlas.site.content import Note, read_notes
 from atlas.site.encode import Encoder, make_sheets
 from atlas.site.files import files_of_manifest, prune, write_if_changed
 from atlas.site.ledger import Ledger, fingerprint
@@ -102,7 +102,7 @@ def build_site(
     code = fingerprint(digest_of_code(templates), options.format)  # paths of sheets have a suffix
     contents = {channel.name: fingerprint(channel) for channel in catalogue.channels}
     whole = fingerprint(
-        code, options, notes, layer_notes, replace(catalogue, channels=()), contents,
+        code, options, _said(notes), _said(layer_notes), replace(catalogue, channels=()), contents,
         media.photographs_digest(),
         [media.render_digest(r) for channel in catalogue.channels for r in channel.renders],
     )  # fmt: skip
@@ -157,6 +157,12 @@ def build_site(
     )
 
 
+def _said(notes: Mapping[str, Note]) -> list[Note]:
+    """Notes for a fingerprint: without the set of their links, which stand in their text, as a set
+    has another order in every process."""
+    return [replace(note, links=frozenset()) for note in notes.values()]
+
+
 def _encoder(options: SiteOptions) -> Encoder:
     return Encoder(options.format, options.quality, options.photograph_quality)
 
@@ -173,7 +179,7 @@ def _data(catalogue: Catalogue, plan: SheetPlan, pages: Pages, contents: str, si
 
     `contents` is a digest of the catalogue and of what makes pages of it.
     """
-    notes = fingerprint(contents, pages.articles, pages.layer_notes)
+    notes = fingerprint(contents, _said(pages.articles), _said(pages.layer_notes))
     site.group(
         f"scripts {notes}",
         lambda: scripts(catalogue, plan, pages.articles, pages.layer_notes, pages.links.classes),

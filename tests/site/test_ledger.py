@@ -1,6 +1,9 @@
 """What a build may leave alone, file by file and as a whole."""
 
+import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,6 +160,39 @@ def test_a_lost_or_spoilt_file_alone_is_made_again(tmp_path, index, name):
     before.pop(name)
     build(tmp_path, small(), index=index)
     assert changed(before, tmp_path) == {name}
+
+
+AGAIN = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from building import build, small
+from fake import FakeIndex
+from atlas.site import SiteOptions
+folder = Path(sys.argv[2])
+kept = folder / "index.json"
+index = FakeIndex(json.loads(kept.read_text()) if kept.exists() else {})
+options = SiteOptions(format="jpeg", content=folder / "content")
+print(json.dumps(build(folder / "site", small(), options, index).sheet_seconds))
+kept.write_text(json.dumps(index.known))
+"""
+
+
+def test_another_process_sees_at_once_that_all_is_as_it_has_to_be(tmp_path):
+    """Sets, such as that of a note's links, come in another order there."""
+    content = tmp_path / "content"
+    content.mkdir()
+    for name in "abcdefgh":
+        (content / f"{name}.md").write_text("[a](a.md) [b](b.md) [c](c.md) [d](d.md) [e](e.md)")
+    seconds = []
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", AGAIN, Path(__file__).parent, tmp_path]
+        run = subprocess.run(
+            command, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        )
+        seconds.append(json.loads(run.stdout))
+    assert seconds[0] > 0
+    assert seconds[1] == 0  # not even the sheets were gone through
 
 
 def test_without_the_ledger_nothing_is_written_again(tmp_path):
