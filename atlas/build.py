@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,8 +10,8 @@ from typing import NamedTuple
 
 from atlas.config import Config, SiteSection
 from atlas.dataset import Dataset
-from atlas.durable import sweep
-from atlas.errors import AtlasError, OutputError
+from atlas.durable import check_folder, sweep
+from atlas.errors import AtlasError
 from atlas.examples.sources import open_source
 from atlas.failures import memory_explained
 from atlas.gather import StoreMedia, gather
@@ -211,14 +210,7 @@ class Project:
     def check_out(self) -> None:
         """Fail before the work, not after it, if the site cannot be written."""
         out = self.config.site.out
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=out):
-                pass
-        except OSError as error:
-            raise OutputError(
-                f"cannot write the site to {out}: {error.strerror or error}"
-            ) from error
+        check_folder(out, "the site to")
         if self.store.writable:
             sweep(out)
 

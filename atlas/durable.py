@@ -30,13 +30,15 @@ _STATE_OF_THE_MACHINE = frozenset(
 )
 
 
-def cannot_write(path: Path, error: OSError) -> AtlasError:
-    """What to raise where `error` kept `path` from being written.
+def cannot_write(path: Path, error: OSError, what: str = "") -> AtlasError:
+    """What to raise where `error` kept `path`, or `what` it is (``the site to``), from being
+    written.
 
     A full or read-only disk is work that failed (exit code 1); a path that cannot be one, such as
     a folder below a file, is a mistake in the input (exit code 2).
     """
-    text = f"cannot write {path}: {error.strerror or type(error).__name__}"
+    place = f"{what} {path}" if what else f"{path}"
+    text = f"cannot write {place}: {error.strerror or type(error).__name__}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WorkError(f"{text}; what was finished is kept, make room and run again")
     if error.errno in _STATE_OF_THE_MACHINE:
@@ -45,12 +47,12 @@ def cannot_write(path: Path, error: OSError) -> AtlasError:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path, what: str = "") -> Iterator[None]:
     """Turn an OSError into what `cannot_write` makes of it."""
     try:
         yield
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_write(path, error, what) from error
 
 
 def write_atomically(path: Path, data: bytes, synced: bool = True) -> None:
@@ -106,13 +108,13 @@ def check_writable(path: Path) -> None:
             pass
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, what: str = "") -> None:
     """Make a folder, and make sure that files can be written in it.
 
     Raises:
         WorkError, OutputError: they cannot.
     """
-    with explained(folder):
+    with explained(folder, what):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass

@@ -132,7 +132,7 @@ def _photographs(
 
 
 def _stats(table: ExampleTable, index: int) -> dict[str, float]:
-    stats = {name: float(values[index]) for name, values in table.stats.items()}
+    stats = {name: float(values[index]) for name, values in sorted(table.stats.items())}
     stats["images"] = table.images
     return stats
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ from atlas.config import Config
 from atlas.errors import AtlasError, StoreError
 from atlas.progress import in_words
 from atlas.site import build_site
-from atlas.site.media import SheetIndex
 from atlas.site.resources import shipped
 from atlas.site.text import clean, count, listed
 
@@ -44,7 +42,6 @@ class Preview:
         self._out = self._config.site.out
         self._project: Project | None = None
         self._inputs: SiteInputs | None = None
-        self._known: dict[str, str] = {}
         self._warnings = ""
 
     @property
@@ -65,7 +62,7 @@ class Preview:
         if self._inputs is None or {self._config_file, self.result} & set(changed):
             self._inputs = self._gather()
         catalogue, media, index, options = self._inputs
-        report = build_site(catalogue, media, self._out, _Overlay(index, self._known), options)
+        report = build_site(catalogue, media, self._out, index, options)
         names = sorted({path.name for path in changed})
         if len(names) > NAMED:
             names[NAMED:] = [f"{len(names) - NAMED} more"]
@@ -94,18 +91,3 @@ class Preview:
             raise StoreError(f"{error}; run atlas pages once, which writes to it") from error
         self._warnings = "".join(f"; {warning}" for warning in project.report.warnings)
         return inputs
-
-
-@dataclass(frozen=True)
-class _Overlay:
-    """A sheet index that is read, and whose additions are kept here."""
-
-    under: SheetIndex
-    known: dict[str, str]
-
-    def get(self, key: str) -> str | None:
-        found = self.known.get(key)
-        return self.under.get(key) if found is None else found
-
-    def put(self, key: str, sha256: str) -> None:
-        self.known[key] = sha256

@@ -122,10 +122,12 @@ def test_a_second_build_on_one_store_is_refused_at_once(atlas, tmp_path, few):
         assert time.monotonic() - start < 0.6
         dry = other(*BUILD, *FEW, "--store", store, "--dry-run")
         status = other("status", *BUILD[1:], *FEW, "--store", store)
+        pages = other("pages", *BUILD[1:], *FEW, "--store", store, "--out", "so-far")
     assert second.code == 2
     assert second.err.startswith(f"atlas: the store {store} is being written by process {pid} on ")
     assert len(second.err.splitlines()) == 1
-    assert dry.code == 0, dry.err
+    assert (dry.code, pages.code) == (0, 0), dry.err + pages.err
+    assert "that the store does not hold yet" in pages.err
     assert f"in use     by process {pid} on {os.uname().nodename} (atlas build)" in status.out
     thread.join()
     assert first[0].code == 0, first[0].err
@@ -185,12 +187,13 @@ def test_a_full_disk_is_one_line_and_a_build_goes_on_when_there_is_room(
     assert {name for name in few if name.startswith("objects/")} <= entries
 
 
-def test_a_store_that_cannot_be_written_is_one_line(atlas, small_disk):
+@pytest.mark.parametrize(("option", "what"), [("--store", ""), ("--out", "the site to ")])
+def test_a_folder_that_cannot_be_written_is_one_line(atlas, small_disk, option, what):
     disk, mount = small_disk
     assert mount("remount,ro")
-    done = atlas(*BUILD, *FEW, "--store", disk / "store")
+    done = atlas(*BUILD, *FEW, option, disk / "folder")
     assert done.code == 1
-    assert done.err == f"atlas: cannot write {disk / 'store'}: Read-only file system\n"
+    assert done.err == f"atlas: cannot write {what}{disk / 'folder'}: Read-only file system\n"
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_one_line(atlas):

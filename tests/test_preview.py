@@ -17,13 +17,14 @@ from typing import TypeVar
 import pytest
 
 from atlas.config import load_config
-from atlas.errors import AtlasError
+from atlas.errors import AtlasError, StoreError
 from atlas.preview import Preview
 
 T = TypeVar("T")
 
 CONFIG = """
 units = "conv2d0:1"
+store = "store"
 [model]
 name = "googlenet-mini"
 [dataset]
@@ -34,6 +35,7 @@ size = 32
 steps = 8
 kinds = ["positive"]
 [site]
+out = "site"
 content = "content"
 templates = "templates"
 """
@@ -120,9 +122,12 @@ def test_a_broken_template_is_one_error_and_its_removal_mends_it(project):
 
 def test_what_the_store_lacks_is_said(project):
     config = project / "atlas.toml"
-    config.write_text(config.read_text().replace("conv2d0:1", "conv2d0:1-2"))
+    config.write_text(config.read_text().replace("steps = 8", "steps = 9"))
     preview = preview_of(project)
-    assert "the site lacks 1 renders" in preview.rebuild([])
+    assert "; the site lacks 1 renders" in preview.rebuild([])
+    config.write_text(config.read_text().replace("conv2d0:1", "conv2d0:1-2"))
+    with pytest.raises(StoreError, match="is only being read; run atlas pages once"):
+        preview.rebuild([config])
     preview.close()
 
 

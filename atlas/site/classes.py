@@ -29,7 +29,7 @@ def class_paths(labels: Iterable[str]) -> dict[str, str]:
         plain = unicodedata.normalize("NFKD", label[:200]).encode("ascii", "ignore").decode()
         name = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:60].rstrip("-")
         if not name or name in taken:
-            digest = hashlib.sha256(label.encode("utf-8", "replace")).hexdigest()[:8]
+            digest = hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:8]
             name = f"{name}-{digest}".lstrip("-")
         taken.add(name)
         paths[label] = f"{FOLDER}/{name}.html"

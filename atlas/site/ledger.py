@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import pickle
 from collections.abc import Iterable
@@ -20,12 +21,16 @@ _FORMAT = 1
 
 
 def fingerprint(*parts: object) -> str:
-    """A short digest of plain records without sets, which have no order, 96 bits in hex.
+    """A digest of plain records without sets, 96 bits in hex; equal records have equal digests.
 
-    Equal records of one build have equal digests; those of another might not, where equal texts
-    are one object here and two there. Then a file is made once more, to the same bytes.
+    Pickles are taken without the memory of objects met before: where equal texts are one object
+    here and two there, as they happen to be, it would make other bytes of the same values.
     """
-    return hashlib.sha256(pickle.dumps(parts, protocol=5)).hexdigest()[:24]
+    buffer = io.BytesIO()
+    pickler = pickle.Pickler(buffer, protocol=5)
+    pickler.fast = True
+    pickler.dump(parts)
+    return hashlib.sha256(buffer.getbuffer()).hexdigest()[:24]
 
 
 class Ledger:

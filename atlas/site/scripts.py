@@ -218,7 +218,8 @@ def plain(note: Note) -> str:
 
     def names(match: re.Match[str]) -> str:
         code = note.shortcodes.get(match[0])
-        return match[0] if code is None else " ".join(filter(None, (*code.units, code.label, code.caption)))
+        said = (match[0],) if code is None else (*code.units, code.label, code.caption)
+        return " ".join(filter(None, said))
 
     return clean(MARK.sub(names, html.unescape(_TAG.sub(" ", note.html))), NOTE_LENGTH)
 

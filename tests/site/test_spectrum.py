@@ -4,6 +4,7 @@ import pytest
 from fake import HISTOGRAM, TOY_LAYERS, catalogue, channel, spectrum
 
 from atlas.site.catalogue import HistogramRecord
+from atlas.site.links import Links
 from atlas.site.sheets import plan_sheets
 from atlas.site.spectrum import LEAST, draw, spectrum_of
 
@@ -13,7 +14,7 @@ MIXED = TOY_LAYERS[1]
 def view(**changes):
     record = channel(MIXED, 0, **changes)
     plan = plan_sheets(catalogue(channels=[record]), "avif")
-    return spectrum_of(record, plan.spectrum[record.name])
+    return spectrum_of(record, plan.spectrum[record.name], Links(None, {}))
 
 
 def test_the_outline_is_cut_at_zero_and_to_scale():

@@ -29,7 +29,7 @@
 
   // Renders and photographs are rows of [sheet, tiles, size, places, …].
   const pictures = (row, paths, alts) => row[3].map((place, i) =>
-    tile([paths[0] + row[0] + paths[1], row[1], row[2]], place, alts(i), { loading: "lazy" }));
+    tile([paths[0] + row[0] + paths[1], row[1], row[2]], place, alts(i)));
 
   function figure(unit, row, paths, [letter, kind]) {
     const at = [...row[4]].flatMap((one, i) => one === letter ? [i] : []);
