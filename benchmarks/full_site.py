@@ -55,7 +55,7 @@ class Table:
 
     def row(self, budget: str, measured: str, holds: bool) -> None:
         """Print one, and remember it if it does not."""
-        print(f"  {'holds' if holds else 'FAILS':6} {budget:52} {measured}")
+        print(f"  {'holds' if holds else 'FAILS':6} {budget:52}  {measured}")
         if not holds:
             self.failed.append(budget)
 

@@ -72,6 +72,7 @@ class Pages:
         self._catalogue, self._plan, self._contents = catalogue, plan, contents
         sample = catalogue.dataset is not None and catalogue.dataset.source == "sample"
         self.notes = {name: note for name, note in notes.items() if sample or name != SAMPLE_NOTE}
+        self.texts = self.notes
         self.articles = {name: note for name, note in self.notes.items() if name != INDEX}
         self._layers = layer_pages(catalogue, layer_notes)
         self._shown = [page for page in self._layers if page.channels]

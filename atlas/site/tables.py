@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FOLDER = "tables"
 AS_CSV = ("channels", "renders")
+BATCH = 20_000
+"""Rows of a table that are there at once."""
 
 Row = dict[str, object]
 
@@ -139,9 +141,8 @@ def _table(rows: Iterable[Row]) -> pyarrow.Table:
     import pyarrow
 
     batches = []
-    names: list[str] | None = None
-    for chunk in _chunks(rows, 20_000):
-        names = names or list(dict.fromkeys(name for row in chunk for name in row))
+    for chunk in _chunks(rows, BATCH):
+        names = dict.fromkeys(name for row in chunk for name in row)
         batches.append(pyarrow.table({name: [row.get(name) for row in chunk] for name in names}))
     return (
         pyarrow.concat_tables(batches, promote_options="permissive")

@@ -179,10 +179,10 @@ def _data(catalogue: Catalogue, plan: SheetPlan, pages: Pages, contents: str, si
 
     `contents` is a digest of the catalogue and of what makes pages of it.
     """
-    notes = fingerprint(contents, _said(pages.articles), _said(pages.layer_notes))
+    notes = fingerprint(contents, _said(pages.texts), _said(pages.layer_notes))
     site.group(
         f"scripts {notes}",
-        lambda: scripts(catalogue, plan, pages.articles, pages.layer_notes, pages.links.classes),
+        lambda: scripts(catalogue, plan, pages.texts, pages.layer_notes, pages.links.classes),
     )
     site.group(f"tables {contents}", lambda: table_files(catalogue, plan))
     others = sorted(site.present)

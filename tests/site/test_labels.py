@@ -32,8 +32,8 @@ def test_only_classes_with_a_channel_and_a_name_have_a_page():
 
 
 def test_pages_are_in_the_order_of_their_titles():
-    pages = label_pages(atlas_of(["beta", "Alpha", "alpha", "Ärger", "gamma"]))
-    assert [page.title for page in pages] == ["Alpha", "alpha", "beta", "gamma", "Ärger"]
+    pages = label_pages(atlas_of(["beta", "Alpha", "\u202eAlp", "Ärger", "gamma"]))
+    assert [page.title for page in pages] == ["Alp", "Alpha", "beta", "gamma", "Ärger"]
 
 
 def test_titles_are_cut_and_paths_are_not_from_them():
@@ -108,11 +108,18 @@ def test_the_list_has_every_class_under_its_initial(toy_site):
     links = [a["href"] for tag, a in elements(text.split("<dl")[1]) if tag == "a"]
     pages = ["afghan-hound", "dogsled", "norfolk-terrier", "papillon", "pembroke", "redbone"]
     assert links[:6] == [f"../classes/{name}.html" for name in pages]
-    initials = text.split('<nav class="letters"')[1].split("</nav>")[0]
-    assert [a["href"] for tag, a in elements(initials) if tag == "a"] == [
-        f"#c-{i}" for i in range(1, 6)
+    names = [text.split(f'<dt id="c-{i}">')[1][0] for i in range(1, 6)]
+    assert names == ["A", "D", "N", "P", "R"]
+
+
+@pytest.mark.parametrize(("amount", "there"), [(40, False), (41, True)])
+def test_a_long_list_has_a_row_of_initials(tmp_path, amount, there):
+    build(tmp_path, atlas_of([f"{chr(97 + i % 26)} {i}" for i in range(amount)]))
+    text = page_of(tmp_path, "classes/index.html")
+    links = [a["href"] for tag, a in elements(text.split("<dl")[0]) if tag == "a"]
+    assert [link for link in links if link.startswith("#c-")] == [
+        f"#c-{i}" for i in range(1, 27) if there
     ]
-    assert all(f'id="c-{i}"' in text for i in range(1, 6))
 
 
 def test_a_channel_leads_to_the_pages_of_its_classes(toy_site):

@@ -118,7 +118,7 @@ def test_a_page_says_which_it_is_and_what_goes_on(wide):
     assert "1x1 branch, continued <span" in second
     assert "continued" not in third
     assert "pool branch, continued <span" in last
-    assert "1,024 of 1,024 channels, page 2 of 6." in second
+    assert "<title>mixed5b, page 2 · " in second
     assert "<title>mixed5b, page 2 · A toy atlas</title>" in second
 
 

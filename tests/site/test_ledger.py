@@ -114,6 +114,8 @@ def test_fingerprints_tell_records_apart():
     assert fingerprint(one) == fingerprint(same)
     assert fingerprint(one) != fingerprint(other)
     assert fingerprint(one, "a") != fingerprint((one, "a"))
+    text = "of two characters or more"
+    assert fingerprint(text, text) == fingerprint(text, "".join(list(text)))
 
 
 @pytest.fixture
