@@ -29,6 +29,7 @@ from atlas.site import SiteOptions, SiteReport, build_site
 from atlas.site.catalogue import Catalogue
 from atlas.site.media import Media, SheetIndex
 from atlas.site.text import clean
+from atlas.stamp import Memo, keep
 from atlas.store import Store
 
 MANY = 2000
@@ -189,7 +190,7 @@ class Project:
                 "layers that the store does not hold yet; atlas build makes them"
             )
         media = StoreMedia(self.store, self.dataset)
-        return SiteInputs(catalogue, media, _Memo(self.store), options_of(self.config.site))
+        return SiteInputs(catalogue, media, Memo(self.store), options_of(self.config.site))
 
     def pages(self) -> None:
         """Make the site of what the store holds."""
@@ -206,6 +207,8 @@ class Project:
         finally:
             for bar in bars.values():
                 bar.__exit__(None, None, None)
+        if not self.report.warnings:
+            keep(self.config, self.store)
 
     def check_out(self) -> None:
         """Fail before the work, not after it, if the site cannot be written."""
@@ -227,19 +230,6 @@ def options_of(site: SiteSection) -> SiteOptions:
         templates=site.templates,
         content=site.content,
     )
-
-
-class _Memo:
-    """The site's sheet index, kept in the store."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def get(self, key: str) -> str | None:
-        return self._store.recall(f"sheet:{key}")
-
-    def put(self, key: str, sha256: str) -> None:
-        self._store.remember(f"sheet:{key}", sha256)
 
 
 def pick_device(wanted: str) -> str:

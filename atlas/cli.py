@@ -27,6 +27,7 @@ from atlas.options import (
 if TYPE_CHECKING:
     from atlas.build import Project, Report
     from atlas.opening import Access
+    from atlas.site import SiteReport
 
 T = TypeVar("T")
 
@@ -89,6 +90,13 @@ def pages(**options: Any) -> None:
             project.check_out()
             project.pages()
 
+    if not options["dry_run"]:
+        from atlas.stamp import unchanged
+
+        if (report := unchanged(config_of(options))) is not None:
+            if not options["quiet"]:
+                click.echo(f"nothing has changed; {_site_line(report)}")
+            return
     _run(options, work, "either")
 
 
@@ -241,15 +249,18 @@ def _closing_line(report: Report, dry_run: bool) -> str:
         verb = "would collect" if dry_run else "collected"
         parts.append(f"examples: {verb} {report.tables}, reused {report.tables_reused} layers")
     if report.site is not None:
-        site = report.site
-        parts.append(
-            f"site: wrote {site.pages_written} pages and {site.sheets_encoded} sheets, "
-            f"kept {site.pages_unchanged} and {site.sheets_reused}"
-        )
-        parts.append(
-            f"sheets took {in_words(site.sheet_seconds)}, pages {in_words(site.page_seconds)}"
-        )
+        parts.append(_site_line(report.site))
     return "; ".join(parts) + f"; {in_words(report.seconds)}"
+
+
+def _site_line(site: SiteReport) -> str:
+    from atlas.progress import in_words
+
+    return (
+        f"site: wrote {site.pages_written} pages and {site.sheets_encoded} sheets, "
+        f"kept {site.pages_unchanged} and {site.sheets_reused}; "
+        f"sheets took {in_words(site.sheet_seconds)}, pages {in_words(site.page_seconds)}"
+    )
 
 
 def main() -> None:

@@ -47,12 +47,11 @@ def similar(
         cosines = profiles[start : start + _BLOCK] @ profiles.T
         own = np.arange(len(cosines))
         cosines[own, start + own] = -1
-        order = np.argsort(-cosines, axis=1, kind="stable")[:, :most]
-        for row, best in enumerate(order.tolist()):
+        for row, of_row in enumerate(cosines):
             found[rows[start + row]] = tuple(
-                SimilarRecord(rows[i].layer, rows[i].index, round(float(cosines[row, i]), 4))
-                for i in best
-                if cosines[row, i] > 0
+                SimilarRecord(rows[i].layer, rows[i].index, round(float(of_row[i]), 4))
+                for i in _largest(of_row, most).tolist()
+                if of_row[i] > 0
             )
     return found
 
@@ -69,7 +68,7 @@ def members(
     if not rows:
         return found
     moments = np.array([_moments(tables[unit.layer], unit.index) for unit in rows])
-    mean, std = moments[:, :1], moments[:, 1:]
+    mean, std = moments.T
     labels = sorted({label for unit in rows for label in tables[unit.layer].labels})
     means = np.full((len(rows), len(labels)), np.nan, dtype=np.float32)
     for layer in dict.fromkeys(unit.layer for unit in rows):
@@ -78,20 +77,19 @@ def members(
         columns = np.array([place[label] for label in tables[layer].labels], dtype=np.int64)
         picked = tables[layer].class_means[[rows[i].index for i in at]]
         means[np.array(at)[:, None], columns[None]] = picked
-    with np.errstate(divide="ignore", invalid="ignore"):
-        selectivity = np.where(std > 0, (means - mean) / std, np.nan)
-    selectivity = np.where(np.isfinite(selectivity), selectivity, -np.inf)
-    order = np.argsort(-selectivity, axis=0, kind="stable")[:most]
     for column, label in enumerate(labels):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            selectivity = np.where(std > 0, (means[:, column] - mean) / std, np.nan)
+        selectivity = np.where(np.isfinite(selectivity), selectivity, -np.inf)
         found[label] = tuple(
             MemberRecord(
                 rows[i].layer,
                 rows[i].index,
                 float(means[i, column]),
-                float(f"{selectivity[i, column]:.4g}"),
+                float(f"{selectivity[i]:.4g}"),
             )
-            for i in order[:, column].tolist()
-            if selectivity[i, column] > 0
+            for i in np.argsort(-selectivity, kind="stable")[:most].tolist()
+            if selectivity[i] > 0
         )
     return found
 
@@ -103,6 +101,14 @@ def counts(tables: Mapping[str, ExampleTable]) -> dict[str, int]:
         for table in tables.values()
         for label, number in zip(table.labels, table.class_count.tolist(), strict=True)
     }
+
+
+def _largest(values: NDArray[np.float32], most: int) -> NDArray[np.intp]:
+    """Where the `most` largest values are, largest first, of equals the first."""
+    most = min(most, len(values))
+    least = np.partition(values, len(values) - most)[len(values) - most]
+    places = np.flatnonzero(values >= least)
+    return places[np.argsort(-values[places], kind="stable")][:most]
 
 
 def _profiles(tables: Mapping[str, ExampleTable], units: Sequence[Unit]) -> NDArray[np.float32]:

@@ -144,7 +144,10 @@ def _cut(
 
 def _side(side: Side, crops: Sequence[CropRecord]) -> tuple[ExampleRecord, ...]:
     return tuple(
-        ExampleRecord(**vars(crop), side=side, rank=rank) for rank, crop in enumerate(crops)
+        ExampleRecord(
+            crop.source, crop.label, crop.activation, crop.position, crop.crop, side, rank
+        )
+        for rank, crop in enumerate(crops)
     )
 
 

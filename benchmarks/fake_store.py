@@ -39,8 +39,10 @@ DISTINCT = 24
 """Different pictures of a layer for each of: one neuron, everything else. Strips draw seven of
 them, so that hardly two are alike; all their masters are files of their own."""
 
+HEAD = "# An atlas of made-up pictures: benchmarks/fake_store.py.\n"
+"""The first line of the config, by which a folder is known as one of ours."""
+
 CONFIG = """\
-# A full-size atlas of made-up pictures: benchmarks/fake_store.py.
 units = {units}
 store = "store"
 
@@ -74,6 +76,7 @@ def make(options: argparse.Namespace) -> None:
     if options.images < 1:
         raise ConfigError(f"--images {options.images}: one photograph at least is needed")
     out: Path = options.out
+    check_ours(out)
     photographs = out / f"photographs-{options.images}"
     model = "googlenet-mini" if options.weights is None else "googlenet-bvlc"
     weights = "" if options.weights is None else f"\nweights = {_toml(options.weights.resolve())}"
@@ -83,7 +86,7 @@ def make(options: argparse.Namespace) -> None:
         weights=weights,
         dataset=_toml(f"folder:{photographs.name}"),
     )
-    write_atomically(out / "atlas.toml", config.encode())
+    write_atomically(out / "atlas.toml", (HEAD + config).encode())
     for folder in ("templates", "content"):
         (out / folder).mkdir(exist_ok=True)
     make_photographs(photographs, options.images)
@@ -93,6 +96,22 @@ def make(options: argparse.Namespace) -> None:
     project.dataset.illustrate()
     make_renders(project)
     project.finish()
+
+
+def check_ours(folder: Path) -> None:
+    """Refuse a folder that holds anything else.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if not folder.exists():
+        return
+    config = folder / "atlas.toml"
+    if not folder.is_dir() or (
+        any(folder.iterdir())
+        and not (config.is_file() and config.read_bytes().startswith(HEAD.encode()))
+    ):
+        raise ConfigError(f"--out {folder} holds something else; name an empty or a new folder")
 
 
 def make_photographs(folder: Path, count: int) -> None:

@@ -137,7 +137,7 @@ def run_pages(out: Path) -> Runs:
     print(f"{'atlas pages':24}{'time':>10} {'processor':>10} {'memory':>9} {'changed':>14}")
     go("everything to do")
     touched = go("nothing changed")
-    layer = min(path.parent.name for path in site.glob("*/0.html"))
+    layer = min(path.parent.name for path in site.glob("*/[0-9]*.html"))
     edit(shipped("content") / "layers" / f"{layer}.md", note / f"{layer}.md", "", f"\n\n{WORD}\n")
     after_note = go("one note edited")
     with_word = {path for path in times(site) if holds(site / path, WORD)}

@@ -95,6 +95,15 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "atlas.toml").write_text("units = 'all'\n")
+    done = tool("--out", tmp_path, "--units", UNITS, "--images", 1)
+    assert done.returncode == 1
+    assert "holds something else" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["atlas.toml", "site"]
+
+
 def site_of(root: Path, **texts: str) -> site_walk.Site:
     """A site of one layer with one channel, and of one image of 2,000 bytes."""
     files = {

@@ -71,11 +71,13 @@ def test_a_build_killed_25_times_ends_as_if_nothing_had_happened(tmp_path, photo
     rng = np.random.default_rng(11)
     killed = 0
     with Forked(often) as atlas:
-        for moment in rng.uniform(0.02, 0.2, 25) * needed:
+        while killed < 25:
+            moment = rng.uniform(0.02, 0.2) * needed
             code = atlas(*options, after=moment, signals=(signal.SIGKILL,)).code
             killed += code == -signal.SIGKILL
+            if code == 0:  # it was quicker, having little left to do
+                needed /= 2
         last = atlas(*options)
-    assert killed >= 20  # the rest came when there was nothing left to do
     assert last.code == 0, last.err
     assert "damaged" not in last.err
     assert finished(often) == finished(whole)

@@ -215,9 +215,7 @@ def _stats(state: State, columns: slice, positions: int) -> dict[str, NDArray[np
     return {name: value.cpu().numpy() for name, value in stats.items()}
 
 
-def _class_means(
-    state: State, labels: tuple[str, ...], columns: slice
-) -> NDArray[np.float64]:
+def _class_means(state: State, labels: tuple[str, ...], columns: slice) -> NDArray[np.float64]:
     """The mean of the maxima of each class's images, (labels, C)."""
     if not labels:
         return np.zeros((0, columns.stop - columns.start))

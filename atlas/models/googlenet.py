@@ -23,7 +23,6 @@ from atlas.models.dialect import (
 )
 from atlas.models.lrn import local_response_norm
 from atlas.models.network import LOGITS, Relu, Window
-from atlas.models.pool import max_pool
 from atlas.units import find_layer
 
 
@@ -83,6 +82,8 @@ class GoogLeNet(nn.Module):
     def _register(self, name: str, weight: Tensor, bias: Tensor) -> None:
         for suffix, value in (("weight", weight), ("bias", bias)):
             frozen = value.detach().to(torch.float32).contiguous()
+            if frozen.ndim == 4:
+                frozen = frozen.contiguous(memory_format=torch.channels_last)
             self.register_buffer(f"{name}_{suffix}", frozen)
 
     def _conv(self, x: Tensor, name: str, stride: int = 1, padding: int = 0) -> Tensor:
@@ -91,12 +92,17 @@ class GoogLeNet(nn.Module):
         return F.conv2d(x, weight, bias, stride=stride, padding=padding)
 
     def preprocess(self, x: Tensor) -> Tensor:
-        """RGB in [0, 1], (B, 3, H, W), to the network's own input."""
+        """RGB in [0, 1], (B, 3, H, W), to the network's own input, channels last in memory.
+
+        Everything after it keeps that order. On two CPU cores a forward and backward pass takes
+        0.65 to 0.8 of the time from conv2d2 on: convolutions are spared a reordering and pooling
+        is vectorized (benchmarks/throughput.py; PyTorch's pooling of channels first is not).
+        """
         if self.dialect.bgr:
             x = x.flip(1)
         scale: Tensor = self._scale  # type: ignore[assignment]
         shift: Tensor = self._shift  # type: ignore[assignment]
-        return x * scale + shift
+        return (x * scale + shift).contiguous(memory_format=torch.channels_last)
 
     def taps(self, x: Tensor, layer: str, relu: Relu = F.relu) -> Tensor:
         """Pre-ReLU activations of one layer; nothing beyond it is computed.
@@ -176,14 +182,14 @@ class GoogLeNet(nn.Module):
         yield f"{name}_5x5_bottleneck", five
         three = self._conv(relu(three), f"{name}_3x3", padding=1)
         five = self._conv(relu(five), f"{name}_5x5", padding=self.dialect.five // 2)
-        pool = self._conv(max_pool(x, 3, padding=1), f"{name}_pool_reduce")
+        pool = self._conv(F.max_pool2d(x, 3, 1, 1), f"{name}_pool_reduce")
         yield name, torch.cat((one, three, five, pool), dim=1)
 
     def _pool(self, x: Tensor, kernel: int = 3) -> Tensor:
         if self.dialect.tensorflow_padding:
             x = F.pad(x, (0, 1, 0, 1), value=float("-inf"))
-            return max_pool(x, kernel, stride=2)
-        return max_pool(x, kernel, stride=2, ceil_mode=True)
+            return F.max_pool2d(x, kernel, 2)
+        return F.max_pool2d(x, kernel, 2, ceil_mode=True)
 
     def _norm(self, x: Tensor) -> Tensor:
         if self.dialect.lrn is None:

@@ -26,12 +26,20 @@ def _band(channels: int, size: int, device: torch.device) -> Tensor:
     return inside.to(torch.float32)[:, :, None, None]
 
 
+def _negative_power(base: Tensor, beta: float) -> Tensor:
+    """base^-β; by square roots, which are several times as fast, for the exponents in use."""
+    if beta not in (0.5, 0.75):
+        return base.pow(-beta)
+    root = base.rsqrt()
+    return root if beta == 0.5 else root.sqrt().mul_(root)
+
+
 class _LocalResponseNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, size: int, alpha: float, beta: float) -> Tensor:
         band = _band(x.shape[1], size, x.device).to(x.dtype)
         base = F.conv2d(x * x, band).mul_(alpha / size).add_(1.0)
-        power = base.pow(-beta)
+        power = _negative_power(base, beta)
         ctx.save_for_backward(x, base, power)
         ctx.constants = (size, alpha, beta)
         return x * power

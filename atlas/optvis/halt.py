@@ -19,6 +19,16 @@ from torch import Tensor
 WINDOW = 32
 
 
+def magnitudes(tensors: Sequence[Tensor]) -> Tensor:
+    """The largest absolute value in each row of tensors (B, …), (B,).
+
+    Infinite or no number where any value is: one pass says whether all are finite and whether
+    all are zero.
+    """
+    rows = [tensor.detach().flatten(1).abs().amax(dim=1) for tensor in tensors]
+    return torch.stack(rows).amax(0)
+
+
 class Halt:
     """The state of a batch of `size` images.
 
@@ -53,12 +63,9 @@ class Halt:
         self._last: Tensor | None = None
         self._steps = 0
 
-    def saw(self, objective: Tensor, gradients: Sequence[Tensor]) -> None:
-        """Note a step's objective (B,) and gradients, each (B, …), before the step is taken."""
-        sound = objective.isfinite()
-        for gradient in gradients:
-            sound = sound & gradient.flatten(1).isfinite().all(dim=1)
-        self.stop(~sound)
+    def saw(self, objective: Tensor, largest: Tensor) -> None:
+        """Note a step's objective (B,) and its `magnitudes` of gradients, before it is taken."""
+        self.stop(~(objective.isfinite() & largest.isfinite()))
         self._sum += objective.detach().nan_to_num()
         self._steps += 1
 

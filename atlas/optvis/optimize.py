@@ -19,7 +19,7 @@ from atlas.optvis.achieved import Achieved, high_frequency, robust_scores, satur
 from atlas.optvis.descend import Optimizer
 from atlas.optvis.ensemble import Ensemble
 from atlas.optvis.filters import bilateral, gaussian_blur, normalize_laplacian
-from atlas.optvis.halt import Halt
+from atlas.optvis.halt import Halt, magnitudes
 from atlas.optvis.parameterize import (
     Parameterization,
     Shared,
@@ -155,9 +155,9 @@ def optimize(
         if observe is not None:
             copies = [variable.detach().clone() for variable in variables]
             observe(Step(number, copies, gradients, achieved.detach()))
-        own = gradients[: parameterization.own]
-        halt.saw(achieved, own)
-        started |= torch.stack([gradient.flatten(1).any(dim=1) for gradient in own]).any(0)
+        largest = magnitudes(gradients[: parameterization.own])
+        halt.saw(achieved, largest)
+        started |= largest != 0
         _step(parameterization, variables, gradients, optimizer, halt, recipe)
         if not halt.stepped():
             break
@@ -217,8 +217,7 @@ def _step(
                 variables, parameterization.variables_of(smoothed), strict=True
             ):
                 variable.copy_(value)
-    for variable in variables[: parameterization.own]:
-        halt.stop(~variable.flatten(1).isfinite().all(dim=1))
+    halt.stop(~magnitudes(variables[: parameterization.own]).isfinite())
     for variable, last, moves in zip(
         variables, before, parameterization.owners(halt.alive), strict=True
     ):

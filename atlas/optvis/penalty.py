@@ -15,6 +15,7 @@ of log objective − weight · penalty, so that a weight means the same in every
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from atlas.optvis.patches import PatchPrior
@@ -43,8 +44,8 @@ def l2(images: Tensor) -> Tensor:
 
 def contrast(images: Tensor) -> Tensor:
     """Mean square of what logits have beyond `LOGIT_LIMIT`."""
-    logits = torch.logit(images.clamp(1e-6, 1 - 1e-6))
-    return (logits.abs() - LOGIT_LIMIT).clamp(min=0).square().mean((1, 2, 3))
+    excess = F.softshrink(torch.logit(images, eps=1e-6), LOGIT_LIMIT)
+    return excess.square().mean((1, 2, 3))
 
 
 _PENALTIES = {"tv": total_variation, "l1": l1, "l2": l2, "contrast": contrast}

@@ -16,7 +16,7 @@ Kind = Literal["neuron", "positive", "diverse", "negative"]
 Side = Literal["positive", "negative"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RenderRecord:
     """One optimized image.
 
@@ -44,7 +44,7 @@ class RenderRecord:
     diversity: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CropRecord:
     """One dataset crop: pre-ReLU `activation` at map `position` (y, x); `crop` in source pixels.
 
@@ -63,7 +63,7 @@ class CropRecord:
         return self.label.strip() or self.source.rpartition("/")[2] or "photograph"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ExampleRecord(CropRecord):
     """One of a channel's strongest crops, or of those at its other end; `rank` counts from 0."""
 
@@ -71,7 +71,7 @@ class ExampleRecord(CropRecord):
     rank: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BandRecord:
     """One band of a channel's spectrum: a few of the images whose maximum is in [low, high)."""
 
@@ -113,7 +113,7 @@ class HistogramRecord:
             yield count, self.start + (i + 0.5) * self.width
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClassRecord:
     """A class that fires a channel: the mean of the maxima of its `count` images.
 
@@ -127,7 +127,7 @@ class ClassRecord:
     selectivity: float = math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SimilarRecord:
     """A channel that answers to the same classes as another: the `cosine` of their profiles."""
 
@@ -141,7 +141,7 @@ class SimilarRecord:
         return f"{self.layer}:{self.index}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MemberRecord:
     """A channel that a class fires: the mean of the maxima of the class's images, and how many
     standard deviations of all images' maxima that is above theirs."""

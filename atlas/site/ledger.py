@@ -54,7 +54,11 @@ class Ledger:
 
     def complete(self, whole: str) -> bool:
         """Whether the last build was one of all of `whole`, and every file is as it left it."""
-        return self._whole == whole != "" and all(
+        return self._whole == whole and self.untouched()
+
+    def untouched(self) -> bool:
+        """Whether the last build was whole, and every file is as it left it."""
+        return self._whole != "" and all(
             entry[1:] == self._stat(path) for path, entry in self._old.items()
         )
 

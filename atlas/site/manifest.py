@@ -32,6 +32,10 @@ LIMIT = 20 * 2**20
 """Bytes of details that a manifest has room for beside the rest; hosts stop at files of 25 MiB."""
 
 
+Pairs = list[tuple[str, str]]
+"""For each channel of a layer what is said in any case, and the details, as JSON."""
+
+
 def manifest_files(
     catalogue: Catalogue, plan: SheetPlan, class_paths: Mapping[str, str], others: Sequence[str]
 ) -> Iterator[tuple[str, bytes]]:
@@ -46,30 +50,35 @@ def manifest_files(
         others: all other files of the site, of which the manifest lists those that it does not
             name elsewhere: what pruning goes by later.
     """
-    entries = {
-        layer.name: [
+    lines: list[str] = []
+    parts: list[str] = []
+    held: list[tuple[str, Pairs]] = []  # of layers that may yet fit into one manifest
+    size = 0
+    for layer in catalogue.layers:
+        pairs = [
             (_text(_entry(channel, plan)), _text(_details(channel, plan)))
             for channel in catalogue.of_layer(layer.name)
         ]
-        for layer in catalogue.layers
-    }
-    size = sum(len(details) for pairs in entries.values() for _, details in pairs)
-    lines = []
-    parts = []
-    for layer, pairs in entries.items():
-        if size <= LIMIT:
-            lines += [_joined(entry, details) for entry, details in pairs]
-        elif pairs:
-            parts.append(f"manifest/{slug(layer)}.json.gz")
-            rest = _text({"examples": [], "examples_in": parts[-1]})
-            lines += [_joined(entry, rest) for entry, _ in pairs]
-            head = {"format": FORMAT, "layer": layer}
-            document = _document(head, [_joined(*pair) for pair in pairs])
-            yield parts[-1], gzip.compress(document, mtime=0)
-        pairs.clear()
+        held.append((layer.name, pairs))
+        size += sum(len(details) for _, details in pairs)
+        if size > LIMIT:
+            for name, of_layer in held:
+                if of_layer:
+                    parts.append(f"manifest/{slug(name)}.json.gz")
+                    yield parts[-1], _part(name, of_layer)
+                    rest = _text({"examples": [], "examples_in": parts[-1]})
+                    lines += [_joined(entry, rest) for entry, _ in of_layer]
+            held.clear()
+    lines += [_joined(*pair) for _, pairs in held for pair in pairs]
     known = {path for c in catalogue.channels for path in _named(c, plan, split=bool(parts))}
     head = _head(catalogue, class_paths, sorted({*others, *parts} - known))
     yield "manifest.json", _document(head, lines)
+
+
+def _part(layer: str, pairs: Pairs) -> bytes:
+    """The file of a layer of a split manifest."""
+    document = _document({"format": FORMAT, "layer": layer}, [_joined(*pair) for pair in pairs])
+    return gzip.compress(document, mtime=0)
 
 
 def _joined(*objects: str) -> str:

@@ -50,7 +50,7 @@ SAMPLES = 8
 """Pictures in a layer's row on the index page."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tile:
     """The place of one picture: tile `index` of the `count` in `sheet`, `size` pixels square."""
 
@@ -82,7 +82,7 @@ class Picture:
 Shown = RenderRecord | CropRecord | WholeTile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Strip:
     """One image file to make: its path relative to the site, its tile size, its pictures.
 

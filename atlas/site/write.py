@@ -107,7 +107,7 @@ def build_site(
         [media.render_digest(r) for channel in catalogue.channels for r in channel.renders],
     )  # fmt: skip
     if ledger.complete(whole):
-        return _kept(ledger.left, time.monotonic() - started)
+        return kept(ledger.left, time.monotonic() - started)
 
     plan = plan_sheets(catalogue, options.format, cards=options.url is not None)
     pages = Pages(
@@ -167,7 +167,7 @@ def _encoder(options: SiteOptions) -> Encoder:
     return Encoder(options.format, options.quality, options.photograph_quality)
 
 
-def _kept(left: Mapping[str, int], seconds: float) -> SiteReport:
+def kept(left: Mapping[str, int], seconds: float) -> SiteReport:
     """The report of a build that found everything as it has to be."""
     pages = sum(path.endswith(".html") for path in left)
     sheets = sum(path.startswith("media/") for path in left)

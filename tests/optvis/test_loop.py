@@ -160,7 +160,7 @@ def test_convergence_follows_its_rule():
     for window in range(4):
         for _ in range(WINDOW):
             assert halt.alive.any()
-            halt.saw(values, [torch.zeros(5, 1)])
+            halt.saw(values, torch.zeros(5))
             halt.stepped()
         values = values * torch.tensor([1.1, 1.01, 1.01, 1.0, 1.2 if window < 1 else 1.0])
     assert halt.alive.tolist() == [True, False, True, False, False]

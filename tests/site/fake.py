@@ -140,8 +140,7 @@ def spectrum(
             for i in range(0 if band in empty else each)
         ]
         if band == 9 and crops:
-            first = vars(examples(unit, 1, labels)[0])
-            crops[-1] = CropRecord(**{k: first[k] for k in vars(crops[-1])})
+            crops[-1] = crop_of(examples(unit, 1, labels)[0])
         bands.append(BandRecord(low, high, tuple(crops)))
     return tuple(bands)
 
@@ -153,10 +152,14 @@ def classes(labels: Sequence[str] = LABELS, count: int = 50) -> tuple[ClassRecor
     )
 
 
+def crop_of(example: ExampleRecord) -> CropRecord:
+    """An example as a mere crop."""
+    return CropRecord(**{name: getattr(example, name) for name in CropRecord.__slots__})
+
+
 def whole(unit: str, labels: Sequence[str] = LABELS, fires: bool = True) -> WholeRecord:
     """The first of a unit's `examples`, to be shown whole."""
-    first = vars(examples(unit, 1, labels)[0])
-    crop = CropRecord(**{name: first[name] for name in CropRecord.__dataclass_fields__})
+    crop = crop_of(examples(unit, 1, labels)[0])
     return WholeRecord(crop, _digest(f"{unit}/map"), fires)
 
 
