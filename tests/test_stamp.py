@@ -10,8 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "site"))
 
-from fake import FakeMedia, catalogue, channel
 from fake import TOY_LAYERS as LAYERS
+from fake import FakeMedia, catalogue, channel
 
 from atlas.config import Config
 from atlas.site import SiteOptions, build_site
