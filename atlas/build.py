@@ -15,6 +15,7 @@ from atlas.errors import AtlasError
 from atlas.examples.sources import open_source
 from atlas.failures import memory_explained
 from atlas.gather import StoreMedia, gather
+from atlas.memory import give_freed_memory_back
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import load_model
 from atlas.opening import Access, opened
@@ -182,6 +183,7 @@ class Project:
         """What the site is made of, as far as the store holds it; what it lacks is a warning."""
         if self.dataset is not None:
             self.dataset.illustrate()
+        give_freed_memory_back()
         catalogue, missing = gather(self.config, self.plan, self.store, self.network, self.dataset)
         lacking_tables = [] if self.dataset is None else self.dataset.missing()
         if missing or lacking_tables:

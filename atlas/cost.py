@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from atlas.models.network import Network
 
@@ -36,6 +35,9 @@ def layer_costs(
     Args:
         network: on `device`.
     """
+    # Takes 100 MB to import, for nothing where no shard is cut.
+    from torch.utils.flop_counter import FlopCounterMode
+
     counter = FlopCounterMode(display=False)
     x = torch.zeros(1, 3, _PROBE, _PROBE, device=device)
     with counter, torch.inference_mode():

@@ -36,7 +36,7 @@ from atlas.site.catalogue import (
 )
 from atlas.spotlight import VERSION as SPOTLIGHT
 from atlas.spotlight import lit, middle, outlined
-from atlas.store import Store, key_of
+from atlas.store import Store
 from atlas.units import Unit, by_layer
 
 
@@ -52,15 +52,15 @@ def gather(
     channels = []
     layers = {layer.name: layer for layer in network.layers}
     tables = {} if dataset is None else dataset.tables()
+    alike, labels = similar(tables, plan.units), _labels(plan, tables)
     seen = {} if dataset is None else _photographs(plan, dataset, tables)
-    alike = similar(tables, plan.units)
     rendered = store.rows("render")
     for unit in plan.units:
         renders: list[RenderRecord] = []
         table = tables.get(unit.layer)
         stats = _stats(table, unit.index) if table is not None else {}
         for render in renders_of(unit, config.render.kinds, config.render.seed):
-            key = key_of(plan.renders[render])
+            key = plan.keys[render]
             if key not in rendered:
                 missing += 1
                 continue
@@ -102,7 +102,7 @@ def gather(
         },
         network.layers,
         channels,
-        _labels(plan, tables),
+        labels,
     )
     return catalogue, missing
 

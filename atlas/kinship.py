@@ -72,9 +72,10 @@ def members(
         return found
     moments = np.array([_moments(tables[unit.layer], unit.index) for unit in rows])
     mean, std = moments.T
-    labels = sorted({label for unit in rows for label in tables[unit.layer].labels})
+    layers = list(dict.fromkeys(unit.layer for unit in rows))
+    labels = sorted({label for layer in layers for label in tables[layer].labels})
     means = np.full((len(rows), len(labels)), np.nan, dtype=np.float32)
-    for layer in dict.fromkeys(unit.layer for unit in rows):
+    for layer in layers:
         at = [i for i, unit in enumerate(rows) if unit.layer == layer]
         place = {label: i for i, label in enumerate(labels)}
         columns = np.array([place[label] for label in tables[layer].labels], dtype=np.int64)
@@ -116,11 +117,15 @@ def _largest(values: NDArray[np.float32], most: int) -> NDArray[np.intp]:
 
 def _profiles(tables: Mapping[str, ExampleTable], units: Sequence[Unit]) -> NDArray[np.float32]:
     """(units, classes): class means about their mean, of length 1, or 0 where all are alike."""
-    means = np.stack([tables[unit.layer].class_means[unit.index] for unit in units])
-    profiles = means - means.mean(axis=1, keepdims=True, dtype=np.float64)
-    length = np.linalg.norm(profiles, axis=1, keepdims=True)
-    alike = length <= ROUNDING * np.linalg.norm(means, axis=1, keepdims=True)
-    return np.asarray(profiles / np.where(alike, np.inf, length), dtype=np.float32)
+    classes = tables[units[0].layer].class_means.shape[1]
+    profiles = np.empty((len(units), classes), dtype=np.float32)
+    for profile, unit in zip(profiles, units, strict=True):
+        means = tables[unit.layer].class_means[unit.index].astype(np.float64)
+        apart = means - means.mean()
+        length = np.linalg.norm(apart)
+        alike = length <= ROUNDING * np.linalg.norm(means)
+        profile[:] = 0 if alike else apart / length
+    return profiles
 
 
 def _moments(table: ExampleTable, channel: int) -> tuple[float, float]:

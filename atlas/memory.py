@@ -1,4 +1,4 @@
-"""Keep freed memory instead of giving it back to the system and asking for it again.
+"""What becomes of freed memory: a pass over images keeps it, a build of pages gives it back.
 
 A batch's activations are tens of megabytes each. glibc takes blocks of that size straight from the
 kernel and returns them when they are freed, and the kernel clears every page of the next one:
@@ -17,6 +17,20 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 LARGEST = 1 << 30
 """Bytes; larger blocks still go back at once, so that one huge tensor does not stay for ever."""
+
+
+DEFAULT = 128 << 10
+"""glibc's own threshold for both, in bytes."""
+
+
+def give_freed_memory_back() -> None:
+    """Return what is free to the system, and from now on what will be: the end of tensors."""
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, DEFAULT)
+        libc.mallopt(_TRIM_THRESHOLD, DEFAULT)
+        libc.malloc_trim(0)
+        keep_freed_memory.cache_clear()
 
 
 @cache

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ from atlas.site.catalogue import (
 PER_BAND = 3
 """Images of a band that are shown: with the two sides they fit into one strip and one page."""
 
+_Place = TypeVar("_Place", tuple[int, int], tuple[int, int, int, int])
+
 
 @dataclass(frozen=True)
 class Photographs:
@@ -46,6 +49,7 @@ class Crops:
     def __init__(self, source: Source, viewing: Viewing) -> None:
         self.source, self._viewing = source, viewing
         self._sizes: dict[int, tuple[int, int]] = {}
+        self._places: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def measure(self, images: Iterable[int]) -> None:
         """Read the sizes of images that will be asked for, in the order of the dataset: sources
@@ -60,6 +64,10 @@ class Crops:
         distinct, places = np.unique(images, return_inverse=True)
         sizes = np.array([self._size(image) for image in distinct.tolist()], dtype=np.int64)
         return crop_boxes(field, positions, sizes[places.reshape(images.shape)], self._viewing)
+
+    def one(self, place: _Place) -> _Place:
+        """The first place that was equal to this one: records share it, being a million."""
+        return cast(_Place, self._places.setdefault(place, place))
 
     def _size(self, image: int) -> tuple[int, int]:
         if image < 0:
@@ -130,8 +138,8 @@ def _cut(
                 items[number].id,
                 items[number].label,
                 float(f"{activation:.9g}"),  # all of a float32 and no digit more
-                (y, x),
-                (x0, y0, x1, y1),
+                crops.one((y, x)),
+                crops.one((x0, y0, x1, y1)),
             )
             for number, activation, (y, x), (x0, y0, x1, y1) in zip(*lists, strict=True)
             if number >= 0

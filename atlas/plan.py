@@ -6,7 +6,7 @@ what happens to be in the store (DESIGN §5).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush
@@ -31,6 +31,25 @@ class Chunk:
 
     layer: str
     renders: tuple[Render, ...]
+
+
+class Recipes(Mapping[Render, Mapping[str, object]]):
+    """The store's recipe of each render, made when it is asked for: all of them at a time would be
+    what all share, as often as there are renders."""
+
+    def __init__(self, shared: Mapping[str, object], renders: Sequence[Render]) -> None:
+        self._shared, self._renders = dict(shared), dict.fromkeys(renders)
+
+    def __getitem__(self, render: Render) -> Mapping[str, object]:
+        if render not in self._renders:
+            raise KeyError(render)
+        return self._shared | render.as_json()
+
+    def __iter__(self) -> Iterator[Render]:
+        return iter(self._renders)
+
+    def __len__(self) -> int:
+        return len(self._renders)
 
 
 @dataclass(frozen=True)
@@ -95,7 +114,7 @@ def make_plan(
         units,
         recipe,
         tuple(cut(of_unit, config.render.chunk, device)),
-        {r: shared | r.as_json() for renders in of_unit.values() for r in renders},
+        Recipes(shared, [render for renders in of_unit.values() for render in renders]),
         examples,
         viewing,
     )

@@ -1,4 +1,4 @@
-"""What a browser asks for when a page is opened, and nothing is scrolled."""
+"""What a browser asks for when a page is opened and nothing is scrolled, and how it gets there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,6 +22,33 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+
+_PAINTED = """() => new Promise(done => {
+  const seen = {paint: 0, shift: 0};
+  new PerformanceObserver(list => {
+    for (const entry of list.getEntries()) seen.paint = entry.startTime;
+  }).observe({type: 'largest-contentful-paint', buffered: true});
+  new PerformanceObserver(list => {
+    for (const entry of list.getEntries()) seen.shift += entry.value;
+  }).observe({type: 'layout-shift', buffered: true});
+  setTimeout(() => done(seen), 300);
+})"""
+
+
+@dataclass(frozen=True)
+class View:
+    """A page as it was first seen.
+
+    Attributes:
+        asked: the files that were asked for until the page was at rest; as a URL if they are of
+            another origin.
+        paint: milliseconds from the start of navigation to the largest contentful paint.
+        shift: cumulative layout shift.
+    """
+
+    asked: set[str]
+    paint: float
+    shift: float
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -35,15 +63,15 @@ def browser() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def first_views(root: Path, paths: Sequence[str], chromium: str) -> dict[str, set[str]]:
-    """By page, the files that are asked for until the page is at rest; as a URL if they are of
-    another origin."""
+def first_views(root: Path, paths: Sequence[str], chromium: str) -> dict[str, View]:
+    """Each page over http, in a fresh tab whose cache is empty."""
     from playwright.sync_api import sync_playwright
 
-    found: dict[str, set[str]] = {}
+    found: dict[str, View] = {}
     with _served(root) as base, sync_playwright() as engine:
         window = engine.chromium.launch(executable_path=chromium, args=list(FLAGS))
         for path in paths:
+            # A page of its own has a context of its own, and with it an empty cache.
             page = window.new_page(viewport={"width": VIEW[0], "height": VIEW[1]})
             asked: set[str] = set()
 
@@ -53,7 +81,8 @@ def first_views(root: Path, paths: Sequence[str], chromium: str) -> dict[str, se
 
             page.on("request", note)
             page.goto(base + path, wait_until="networkidle")
-            found[path] = asked
+            seen = page.evaluate(_PAINTED)
+            found[path] = View(asked, seen["paint"], seen["shift"])
             page.close()
         window.close()
     return found

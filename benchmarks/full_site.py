@@ -21,7 +21,7 @@ import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 from fake_options import add_options
 from first_view import browser, first_views
@@ -42,6 +42,7 @@ FILES = 20_000
 CHANNEL_HTML, CHANNEL_WHOLE = 30_000, 350_000
 LAYER_HTML, LAYER_FIRST = 150_000, 1_000_000
 CSS, JS = 20_000, 30_000
+PAINT = 1000
 
 WORD = "quidnunc"
 """A word that no page has, for the note to be edited."""
@@ -233,9 +234,16 @@ def judge(site: Site, runs: Runs) -> list[str]:
     if chromium is not None:
         shown = [page.path for page in (*site.layers, *heaviest(site), *site.others[:3])]
         views = first_views(site.root, shown, chromium)
-        layers = {p.path: site.weigh({*views[p.path], p.path}) for p in site.layers}
+        layers = {p.path: site.weigh({*views[p.path].asked, p.path}) for p in site.layers}
         most("layer page, first view", LAYER_FIRST, layers)
-        elsewhere |= {url for asked in views.values() for url in asked if "://" in url}
+        elsewhere |= {url for view in views.values() for url in view.asked if "://" in url}
+        slowest = max(views, key=lambda path: views[path].paint)
+        paint = views[slowest].paint
+        middle = median(view.paint for view in views.values())
+        measured = f"{paint:.0f} ms ({slowest}), median {middle:.0f}"
+        table.row(f"largest contentful paint < {PAINT} ms, over http", measured, paint < PAINT)
+        shift = max(view.shift for view in views.values())
+        table.row("layout shift 0", f"{shift:.4f} on {len(views)} pages", shift == 0)
     else:
         print("  ?      layer page, first view: needs playwright and Chromium, which are not here")
     table.row("nothing from another origin", f"{len(elsewhere)} URLs", not elsewhere)

@@ -24,7 +24,9 @@ WIDTH, GAP = 720, 16
 
 
 def main(site: Path, out: Path) -> None:
-    """Write the picture of `site` to `out`."""
+    """Write the picture of `site`, the sample's, to `out`."""
+    if not (site / SHOTS[1][0]).is_file():
+        sys.exit(f"readme_screens: {site} is not the site of the sample; make atlas builds it")
     path = shutil.which("chromium")
     with sync_playwright() as engine:
         browser = engine.chromium.launch(executable_path=path, args=["--no-sandbox"])
