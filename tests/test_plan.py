@@ -74,3 +74,11 @@ def test_a_chunk_is_missing_when_any_of_its_renders_is():
     one = key_of(plan.renders[plan.chunks[2].renders[3]])
     assert missing_chunks(plan.chunks, plan, lambda key: key != one) == [plan.chunks[2]]
     assert missing_chunks(plan.chunks, plan, lambda _: True) == []
+
+
+def test_recipes_are_of_the_plans_own_renders():
+    plan, other = plan_of(units="things:0"), plan_of(units="things:1")
+    render = next(iter(other.renders))
+    assert render not in plan.renders
+    assert list(plan.renders) == [r for chunk in plan.chunks for r in chunk.renders]
+    assert dict(plan.renders).keys() == plan.keys.keys()
