@@ -8,9 +8,10 @@ outside is written in ASCII with ``<``, ``>`` and ``&`` escaped: it stays text i
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from atlas.site.catalogue import (
@@ -72,13 +73,17 @@ def manifest_files(
     lines += [_joined(*pair) for _, pairs in held for pair in pairs]
     known = {path for c in catalogue.channels for path in _named(c, plan, split=bool(parts))}
     head = _head(catalogue, class_paths, sorted({*others, *parts} - known))
-    yield "manifest.json", _document(head, lines)
+    yield "manifest.json", b"".join(_document(head, lines))
 
 
 def _part(layer: str, pairs: Pairs) -> bytes:
     """The file of a layer of a split manifest."""
-    document = _document({"format": FORMAT, "layer": layer}, [_joined(*pair) for pair in pairs])
-    return gzip.compress(document, mtime=0)
+    packed = io.BytesIO()
+    with gzip.GzipFile("", "wb", fileobj=packed, mtime=0) as file:
+        lines = (_joined(*pair) for pair in pairs)
+        for piece in _document({"format": FORMAT, "layer": layer}, lines):
+            file.write(piece)
+    return packed.getvalue()
 
 
 def _joined(*objects: str) -> str:
@@ -86,9 +91,12 @@ def _joined(*objects: str) -> str:
     return "{" + ",".join(text[1:-1] for text in objects if text != "{}") + "}"
 
 
-def _document(head: Mapping[str, object], channels: Sequence[str]) -> bytes:
-    """JSON of `head` with the list of `channels`, each of which is JSON already."""
-    return f'{_text(dict(head))[:-1]},"channels":[{",".join(channels)}]}}\n'.encode()
+def _document(head: Mapping[str, object], channels: Iterable[str]) -> Iterator[bytes]:
+    """JSON of `head` with the list of `channels`, each of which is JSON already, in pieces."""
+    yield f'{_text(dict(head))[:-1]},"channels":['.encode()
+    for number, channel in enumerate(channels):
+        yield f"{',' if number else ''}{channel}".encode()
+    yield b"]}\n"
 
 
 def _text(value: dict[str, Any]) -> str:

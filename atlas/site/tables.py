@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator
-from itertools import chain
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import chain, islice
 
 from atlas.site.catalogue import Catalogue, ChannelRecord, CropRecord
 from atlas.site.sheets import SheetPlan, Tile, ordered_examples
 from atlas.site.text import slug
 
-if TYPE_CHECKING:
-    import pyarrow
-
 FOLDER = "tables"
 AS_CSV = ("channels", "renders")
-BATCH = 20_000
+BATCH = 10_000
 """Rows of a table that are there at once."""
+TYPES = {
+    "string": (
+        "layer", "branch", "page", "kind", "recipe_sha256", "sheet", "side", "source", "label",
+    ),
+    "int64": (
+        "index", "images", "number", "steps", "size", "seed", "rank", "y", "x",
+        "x0", "y0", "x1", "y1", "tile_x", "tile_y", "tile_size",
+    ),
+    "bool_": ("started", "finite"),
+}  # fmt: skip
+"""Columns by their type; all others are numbers (float64)."""
 
 Row = dict[str, object]
 
@@ -38,20 +46,18 @@ def table_paths(catalogue: Catalogue) -> list[str]:
 
 def table_files(catalogue: Catalogue, plan: SheetPlan) -> Iterator[tuple[str, bytes]]:
     """The tables, as (path relative to the site, bytes)."""
+    paths = table_paths(catalogue)
     rows = {
         "channels": (_channel(channel) for channel in catalogue.channels),
         "renders": chain.from_iterable(_renders(c, plan) for c in catalogue.channels),
         "examples": chain.from_iterable(_examples(c, plan) for c in catalogue.channels),
         "classes": _classes(catalogue),
     }
-    for path in table_paths(catalogue):
-        name, _, suffix = path.rpartition("/")[2].partition(".")
-        if suffix == "csv":
-            continue
-        table = _table(rows[name])
-        yield path, _parquet(table)
-        if name in AS_CSV:
-            yield f"{FOLDER}/{name}.csv", _csv(table)
+    measured = sorted({name for channel in catalogue.channels for name in channel.stats})
+    for name in rows:
+        if f"{FOLDER}/{name}.parquet" in paths:
+            more = measured if name == "channels" else []
+            yield from _files(name, rows[name], more)
 
 
 def _channel(channel: ChannelRecord) -> Row:
@@ -136,43 +142,43 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _table(rows: Iterable[Row]) -> pyarrow.Table:
-    """A table of rows, in batches, so that the rows are never there all at once."""
+def _files(name: str, rows: Iterator[Row], more: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """A table as its files, made in batches: neither rows nor columns are ever there as a whole.
+
+    Args:
+        more: columns that a first row may lack; all others it has.
+    """
     import pyarrow
-
-    batches = []
-    for chunk in _chunks(rows, BATCH):
-        names = dict.fromkeys(name for row in chunk for name in row)
-        batches.append(pyarrow.table({name: [row.get(name) for row in chunk] for name in names}))
-    return (
-        pyarrow.concat_tables(batches, promote_options="permissive")
-        if batches
-        else (pyarrow.table({}))
-    )
-
-
-def _chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    chunk: list[Row] = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def _parquet(table: pyarrow.Table) -> bytes:
+    import pyarrow.csv
     import pyarrow.parquet
 
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
+    first = next(rows, None)
+    names = [] if first is None else list(dict.fromkeys([*first, *more]))
+    schema = pyarrow.schema([(column, getattr(pyarrow, _type(column))()) for column in names])
+    parquet, comma_separated = io.BytesIO(), io.BytesIO()
+    with ExitStack() as stack:
+        writers = [pyarrow.parquet.ParquetWriter(parquet, schema, compression="zstd")]
+        if name in AS_CSV:
+            writers.append(pyarrow.csv.CSVWriter(comma_separated, schema))
+        for writer in writers:
+            stack.enter_context(writer)
+        for batch in _batches(chain([] if first is None else [first], rows), BATCH):
+            columns = {column: [row.get(column) for row in batch] for column in names}
+            table = pyarrow.table(columns, schema=schema)
+            for writer in writers:
+                writer.write_table(table)
+    pyarrow.default_memory_pool().release_unused()
+    yield f"{FOLDER}/{name}.parquet", parquet.getvalue()
+    if name in AS_CSV:
+        yield f"{FOLDER}/{name}.csv", comma_separated.getvalue()
 
 
-def _csv(table: pyarrow.Table) -> bytes:
-    import pyarrow.csv
+def _type(column: str) -> str:
+    """What pyarrow calls the type of a column."""
+    return next((type_ for type_, names in TYPES.items() if column in names), "float64")
 
-    buffer = io.BytesIO()
-    pyarrow.csv.write_csv(table, buffer)
-    return buffer.getvalue()
+
+def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    rows = iter(rows)
+    while batch := list(islice(rows, size)):
+        yield batch

@@ -213,6 +213,6 @@ class _Site:
         if fresh:
             self.present.update(fresh)
         else:
-            made = list(make())
-            self.ledger.announce(path for path, _ in made)
-            self.write(key, made)
+            for path, data in make():
+                self.ledger.announce([path])
+                self.write(key, [(path, data)])
