@@ -180,9 +180,14 @@ class Project:
             self.store.drop(used)
 
     def site_inputs(self) -> SiteInputs:
-        """What the site is made of, as far as the store holds it; what it lacks is a warning."""
+        """What the site is made of, as far as the store holds it; what it lacks is a warning.
+
+        The last thing to be asked of a project: its network has no weights afterwards.
+        """
         if self.dataset is not None:
             self.dataset.illustrate()
+        # Nothing is computed from here on; weights and what was freed make room for pages.
+        self.network.to("meta")
         give_freed_memory_back()
         catalogue, missing = gather(self.config, self.plan, self.store, self.network, self.dataset)
         lacking_tables = [] if self.dataset is None else self.dataset.missing()
