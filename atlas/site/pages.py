@@ -125,7 +125,8 @@ class Pages:
         """Every page."""
         yield Page("index.html", None, self._index)
         yield Page("404.html", None, partial(self._fill, "404", "404.html"))
-        yield Page("compare.html", None, partial(self._fill, "compare", "compare.html"))
+        compare = partial(self._fill, "compare", "compare.html", pair=self._pair())
+        yield Page("compare.html", None, compare)
         recipe = partial(
             self._fill, "recipe", "recipe.html", rows=list(flatten(self._catalogue.recipe)),
             tables=table_paths(self._catalogue),
@@ -164,6 +165,19 @@ class Pages:
             "index", "index.html", samples=samples, blocks=blocks, layers=self._layers,
             guide=self.notes.get("index"),
         )  # fmt: skip
+
+    def _pair(self) -> list[tuple[str, str]]:
+        """Two channels worth comparing, as (address, name): the most similar, or the first two."""
+        folders = {page.layer.name: page.folder for page in self._shown}
+        every = [channel for page in self._shown for channel in page.channels]
+        alike = [
+            (one.similar[0].cosine, (one.layer, one.index), (near.layer, near.index))
+            for one in every
+            for near in one.similar[:1]
+        ]
+        most = max(alike, key=lambda pair: pair[0], default=None)
+        chosen = [(one.layer, one.index) for one in every[:2]] if most is None else most[1:]
+        return [(f"{folders[layer]}:{index}", f"{layer}:{index}") for layer, index in chosen]
 
     def _layer(self, position: int, number: int) -> str:
         page = self._shown[position]

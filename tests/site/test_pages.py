@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from building import QUICK, build, elements, page_of, small
+from building import MIXED, QUICK, build, elements, page_of, small
 from fake import (
     TOY_LAYERS,
     catalogue,
@@ -14,6 +14,7 @@ from fake import (
     spectrum,
 )
 
+from atlas.site.catalogue import SimilarRecord
 from atlas.site.network import draw
 
 
@@ -99,6 +100,20 @@ def test_hostile_text_is_only_text(tmp_path):
         assert all("src" in attributes for tag, attributes in found if tag == "script")
         assert not any(mark in text for mark in ("A" * 200, "\x00", "\u202e"))
     assert "&lt;script&gt;alert(1)" in page_of(tmp_path, "mixed3a/0.html")
+
+
+def test_two_channels_are_offered_for_comparison(tmp_path):
+    def offered(*channels):
+        build(tmp_path, catalogue(channels=channels))
+        return (tmp_path / "compare.html").read_text("utf-8")
+
+    first, second, third = (channel(MIXED, i, similar=()) for i in (2, 5, 9))
+    page = offered(first, second, third)
+    assert '<a href="#mixed3a:2,mixed3a:5">mixed3a:2 and mixed3a:5</a>' in page
+    near = replace(second, similar=(SimilarRecord("mixed3a", 9, 0.5),))
+    nearer = replace(third, similar=(SimilarRecord("mixed3a", 2, 0.8),))
+    assert '<a href="#mixed3a:9,mixed3a:2">' in offered(first, near, nearer)
+    assert "For example" not in offered(first)
 
 
 def test_user_templates_and_notes_come_first(tmp_path):
