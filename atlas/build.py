@@ -197,6 +197,7 @@ class Project:
                 "layers that the store does not hold yet; atlas build makes them"
             )
         media = StoreMedia(self.store, self.dataset)
+        give_freed_memory_back()
         return SiteInputs(catalogue, media, Memo(self.store), options_of(self.config.site))
 
     def pages(self) -> None:

@@ -56,24 +56,26 @@ def manifest_files(
     held: list[tuple[str, Pairs]] = []  # of layers that may yet fit into one manifest
     size = 0
     for layer in catalogue.layers:
-        pairs = [
-            (_text(_entry(channel, plan)), _text(_details(channel, plan)))
-            for channel in catalogue.of_layer(layer.name)
-        ]
-        held.append((layer.name, pairs))
-        size += sum(len(details) for _, details in pairs)
-        if size > LIMIT:
-            for name, of_layer in held:
-                if of_layer:
-                    parts.append(f"manifest/{slug(name)}.json.gz")
-                    yield parts[-1], _part(name, of_layer)
-                    rest = _text({"examples": [], "examples_in": parts[-1]})
-                    lines += [_joined(entry, rest) for entry, _ in of_layer]
-            held.clear()
+        held.append((layer.name, _pairs(catalogue.of_layer(layer.name), plan)))
+        size += sum(len(details) for _, details in held[-1][1])
+        while size > LIMIT and held:
+            name, of_layer = held.pop(0)
+            if of_layer:
+                parts.append(f"manifest/{slug(name)}.json.gz")
+                yield parts[-1], _part(name, of_layer)
+                rest = _text({"examples": [], "examples_in": parts[-1]})
+                lines += [_joined(entry, rest) for entry, _ in of_layer]
+            del of_layer  # megabytes, which would be there beside those of the next layer
     lines += [_joined(*pair) for _, pairs in held for pair in pairs]
     known = {path for c in catalogue.channels for path in _named(c, plan, split=bool(parts))}
     head = _head(catalogue, class_paths, sorted({*others, *parts} - known))
-    yield "manifest.json", b"".join(_document(head, lines))
+    document = io.BytesIO()
+    document.writelines(_document(head, lines))
+    yield "manifest.json", document.getvalue()
+
+
+def _pairs(channels: Iterable[ChannelRecord], plan: SheetPlan) -> Pairs:
+    return [(_text(_entry(one, plan)), _text(_details(one, plan))) for one in channels]
 
 
 def _part(layer: str, pairs: Pairs) -> bytes:
@@ -81,8 +83,7 @@ def _part(layer: str, pairs: Pairs) -> bytes:
     packed = io.BytesIO()
     with gzip.GzipFile("", "wb", fileobj=packed, mtime=0) as file:
         lines = (_joined(*pair) for pair in pairs)
-        for piece in _document({"format": FORMAT, "layer": layer}, lines):
-            file.write(piece)
+        file.writelines(_document({"format": FORMAT, "layer": layer}, lines))
     return packed.getvalue()
 
 

@@ -11,7 +11,7 @@ from building import MIXED, build, manifest_of, small
 from fake import STATS, TOY_LAYERS, catalogue, channel, examples, renders
 
 from atlas.site.sheets import plan_sheets
-from atlas.site.tables import table_files, table_paths
+from atlas.site.tables import _column, table_files, table_paths
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +180,18 @@ def test_a_column_may_begin_after_the_first_batch(monkeypatch):
 
 def test_tables_have_the_same_bytes_every_time():
     assert tables_of(small()) == tables_of(small())
+
+
+@pytest.mark.parametrize(
+    ("type_", "values"),
+    [
+        (pyarrow.string(), ["a", None, "", 'ä\u202e\n"', "z" * 300, None, "x", "y", "w"]),
+        (pyarrow.int64(), [None, 0, -3, 2**40, 5.0]),
+        (pyarrow.float64(), [1.5, None, 0.0, -1e300]),
+        (pyarrow.bool_(), [True, None, False, True, True, False, True, True, True]),
+    ],
+)
+def test_columns_are_what_pyarrow_makes_of_lists(type_, values):
+    found = _column(values, type_)
+    found.validate(full=True)
+    assert found.equals(pyarrow.array(values, type_))
