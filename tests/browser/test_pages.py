@@ -98,7 +98,8 @@ def test_every_link_leads_to_a_page(chromium, base, site):
                     continue
                 assert target.endswith(".html"), link
                 assert (site / target.removeprefix(base)).is_file(), f"{url} → {link}"
-                assert target != url or not anchor or anchor in anchors, f"{url} → {link}"
+                if not target.endswith("/compare.html"):  # what follows # is channels there
+                    assert target != url or not anchor or anchor in anchors, f"{url} → {link}"
                 # Of the many channels of one layer a few will do: they are made alike.
                 kind = target.rsplit("/", 1)
                 if target not in seen and len([s for s in seen if s.startswith(kind[0])]) < 12:
