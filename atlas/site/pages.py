@@ -167,7 +167,7 @@ class Pages:
         )  # fmt: skip
 
     def _pair(self) -> list[tuple[str, str]]:
-        """Two channels worth comparing, as (address, name): the most similar, or the first two."""
+        """Two channels worth comparing, as (address, name): the most similar, or the last two."""
         folders = {page.layer.name: page.folder for page in self._shown}
         every = [channel for page in self._shown for channel in page.channels]
         alike = [
@@ -176,7 +176,7 @@ class Pages:
             for near in one.similar[:1]
         ]
         most = max(alike, key=lambda pair: pair[0], default=None)
-        chosen = [(one.layer, one.index) for one in every[:2]] if most is None else most[1:]
+        chosen = [(one.layer, one.index) for one in every[-2:]] if most is None else most[1:]
         return [(f"{folders[layer]}:{index}", f"{layer}:{index}") for layer, index in chosen]
 
     def _layer(self, position: int, number: int) -> str:
