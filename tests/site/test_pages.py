@@ -104,7 +104,7 @@ def test_hostile_text_is_only_text(tmp_path):
 
 def test_two_channels_are_offered_for_comparison(tmp_path):
     def offered(*channels):
-        build(tmp_path, catalogue(channels=channels))
+        build(tmp_path, replace(catalogue(channels=channels), channels=list(channels)))
         return (tmp_path / "compare.html").read_text("utf-8")
 
     first, second, third = (channel(MIXED, i, similar=()) for i in (2, 5, 9))
