@@ -15,6 +15,7 @@ from atlas.errors import AtlasError
 from atlas.examples.sources import open_source
 from atlas.failures import memory_explained
 from atlas.gather import StoreMedia, gather
+from atlas.keys import PART, PASS, key_of, name_of
 from atlas.memory import give_freed_memory_back
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import load_model
@@ -137,8 +138,10 @@ class Project:
 
     def _named(self, found: list[Finding]) -> list[str]:
         """Findings in words: a file of which the manifest knew nothing is named by the plan."""
-        renders = {key: render for render, key in self.plan.keys.items()} if found else {}
-        names = {key: f"{r.unit} {r.kind} {r.number}" for key, r in renders.items()}
+        if not found:
+            return []
+        recipes = [*self.plan.renders.values(), *self.plan.examples.values()]
+        names = {key_of(recipe): name_of(recipe) for recipe in recipes}
         return [f"{names.get(one.key or '', one.name)}: {one.harm}" for one in found]
 
     def render(
@@ -157,9 +160,8 @@ class Project:
         layers, missing = self.dataset.layers, self.dataset.missing()
         self.report.tables, self.report.tables_reused = len(missing), len(layers) - len(missing)
         if missing and not dry_run:
-            wanted = missing if shard == (1, 1) else layers
             with memory_explained("passing over the photographs", "fewer layers need less"):
-                self.report.tables = self.dataset.collect(wanted, shard)
+                self.report.tables = self.dataset.collect(shard)
             table = self.dataset.table(missing[0])
             self.report.images = table.images if table else 0
         if skipped := self.dataset.skipped():
@@ -168,14 +170,14 @@ class Project:
                 f"skipped {len(skipped)} unreadable of {len(self.dataset.source)} images: {names}"
             )
         if shard == (1, 1) and not dry_run and not self.dataset.missing():
-            self._drop_parts()
+            self._drop_states()
 
-    def _drop_parts(self) -> None:
-        """Parts of a pass that shards have made are of no use once there are tables of them."""
+    def _drop_states(self) -> None:
+        """States of a pass are of no use once there are tables of them."""
         references = References(self.plan, passed=True)
-        parts = self.store.manifest.rows("examples-part")
-        recipes = {part.key: self.store.recipe(part.key) for part in parts}
-        used = [key for key, recipe in recipes.items() if recipe and references.is_part(recipe)]
+        states = [row for stage in (PART, PASS) for row in self.store.manifest.rows(stage)]
+        recipes = {state.key: self.store.recipe(state.key) for state in states}
+        used = [key for key, recipe in recipes.items() if recipe and references.is_of_pass(recipe)]
         if used:
             self.store.drop(used)
 

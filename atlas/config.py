@@ -16,6 +16,9 @@ from atlas.errors import ConfigError
 Kind = Literal["neuron", "positive", "diverse", "negative"]
 Format = Literal["avif", "webp", "jpeg"]
 
+MOST_SHARDS = 256
+"""Shares that a build may be cut into: whoever joins them looks for parts of so many."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -12,7 +12,7 @@ from atlas.models.network import Network
 from atlas.plan import Plan
 from atlas.progress import Progress
 from atlas.store import Store, key_of
-from atlas.survey import Survey
+from atlas.survey import WHOLE, Survey
 
 
 class Dataset:
@@ -50,15 +50,37 @@ class Dataset:
         """Layers whose tables the store lacks."""
         return [layer for layer in self.layers if self.table(layer) is None]
 
-    def collect(self, layers: Sequence[str], shard: tuple[int, int] = (1, 1)) -> int:
+    def collect(self, shard: tuple[int, int] = (1, 1)) -> int:
         """Pass over the dataset, or a shard's part of it, and keep the tables there are then.
 
+        A pass that was begun for all layers goes on for all, also if some tables are there already.
+
         Returns:
-            How many tables that is: none, as long as other shards have not done their part.
+            How many tables were made: none, as long as other shards have not done their part.
         """
+        missing, survey = self.missing(), self._survey(self.layers)
+        if shard == WHOLE and len(missing) < len(self.layers) and not survey.begun():
+            survey = self._survey(missing)
+        with Progress("photographs", survey.size(shard), "images", self._quiet) as progress:
+            if shard == WHOLE:
+                found = survey.whole(progress.advance)
+            else:
+                part = survey.part(shard, progress.advance)
+                if part is None:
+                    return 0
+                found = part
+        with self._store.transaction():
+            for layer in missing:
+                table = found.tables[layer]
+                facts = {"images": table.images, "labels": table.labels, "skipped": found.skipped}
+                self._store.put_arrays(self._plan.examples[layer], pack(table), facts)
+        survey.forget(shard)
+        return len(missing)
+
+    def _survey(self, layers: Sequence[str]) -> Survey:
         if self.source.windows:  # which windows are chosen depends on what crops would show
             self._measure(layers)
-        survey = Survey(
+        return Survey(
             self._network,
             self.source,
             self.fingerprint,
@@ -68,18 +90,6 @@ class Dataset:
             self._store,
             self._device,
         )
-        with Progress("photographs", survey.size(shard), "images", self._quiet) as progress:
-            if shard == (1, 1):
-                found = survey.whole(progress.advance)
-            else:
-                part = survey.part(shard, progress.advance)
-                if part is None:
-                    return 0
-                found = part
-        for layer, table in found.tables.items():
-            facts = {"images": table.images, "labels": table.labels, "skipped": found.skipped}
-            self._store.put_arrays(self._plan.examples[layer], pack(table), facts)
-        return len(found.tables)
 
     def illustrate(self) -> None:
         """Measure the fields that crops are cut by, and make the maps over whole photographs, once

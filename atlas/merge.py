@@ -17,6 +17,7 @@ from atlas import interrupt
 from atlas.durable import write_atomically
 from atlas.envelope import EnvelopeError
 from atlas.errors import StoreError
+from atlas.keys import PASS
 from atlas.manifest import Entry
 from atlas.repair import Finding
 from atlas.store import Store, entry_of
@@ -63,8 +64,9 @@ def merge(
     """
     holding: dict[str, list[tuple[Store, Entry]]] = {}
     for store in (target, *sources):
-        for entry in store.manifest.rows():
-            holding.setdefault(entry.key, []).append((store, entry))
+        for entry in store.entries():
+            if entry.stage != PASS:  # whoever began a pass ends it
+                holding.setdefault(entry.key, []).append((store, entry))
     _check(holding)
     wanted = {key: held for key, held in holding.items() if held[0][0] is not target}
     copied: list[Entry] = []

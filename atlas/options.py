@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from atlas.errors import ConfigError, RecipeError
+from atlas.units import quote
 
 if TYPE_CHECKING:
     from atlas.config import Config
@@ -153,12 +154,18 @@ def config_of(options: dict[str, Any]) -> Config:
 
 def shard_of(text: str | None) -> tuple[int, int]:
     """``i/n`` as numbers."""
+    from atlas.config import MOST_SHARDS
+
     if text is None:
         return 1, 1
     index, slash, count = text.partition("/")
-    if slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
+    numbers = slash and all(part.isdecimal() and len(part) < 10 for part in (index, count))
+    if numbers and 1 <= int(index) <= int(count) <= MOST_SHARDS:
         return int(index), int(count)
-    raise ConfigError(f"shard {text!r} should be i/n with i from 1 to n, such as 2/5")
+    raise ConfigError(
+        f"shard {quote(text)} should be i/n with i from 1 to n, such as 2/5, and n at most "
+        f"{MOST_SHARDS}"
+    )
 
 
 def steps_of(text: str | None) -> tuple[int, ...]:

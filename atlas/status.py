@@ -6,24 +6,26 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from atlas.build import Project
+from atlas.keys import PART, PASS
 from atlas.lock import holder
 from atlas.manifest import Entry
 from atlas.progress import in_bytes
 from atlas.references import References
 from atlas.repair import examine
+from atlas.site.text import count
 from atlas.store import Store
 
 _KINDS = {
-    "render": "renders",
-    "examples": "tables of examples",
-    "examples-part": "parts of dataset passes",
-    "field": "receptive fields",
-    "map": "maps",
+    "render": ("render", "renders"),
+    "examples": ("table of examples", "tables of examples"),
+    PART: ("part of a dataset pass", "parts of dataset passes"),
+    PASS: ("unfinished dataset pass", "unfinished dataset passes"),
+    "field": ("receptive field", "receptive fields"),
+    "map": ("layer's maps", "layers' maps"),
 }
-"""What entries of a stage are called."""
+"""What an entry of a stage is called, and several are."""
 
 _LISTED = 20
 """Failures and damaged entries that the text names; the JSON has all."""
@@ -33,8 +35,8 @@ _LISTED = 20
 class Status:
     """A store beside a plan.
 
-    `orphaned` are entries that the plan does not refer to, `unfinished` the files that passes over
-    the photographs go on from, `foreign` files among the entries that are none. `failed` and
+    `orphaned` are entries that the plan does not refer to, `unfinished` passes over the photographs
+    that the next run goes on with, `foreign` files among the entries that are none. `failed` and
     `damaged` are (name, reason). Sizes are in bytes.
     """
 
@@ -74,7 +76,7 @@ class Status:
             text.append(line + (f", missing: {missing}" if missing else ""))
         if self.unfinished:
             text.append(
-                f"unfinished {self.unfinished} passes over photographs, "
+                f"unfinished {count(self.unfinished, 'pass', 'passes')} over photographs, "
                 f"{in_bytes(self.unfinished_bytes)}; the next run goes on"
             )
         if self.orphaned:
@@ -91,7 +93,10 @@ class Status:
 
 def in_words(kinds: Mapping[str, int]) -> str:
     """``12 renders, 2 tables of examples``."""
-    return ", ".join(f"{count:,} {_KINDS.get(kind, kind)}" for kind, count in kinds.items())
+    return ", ".join(
+        count(amount, *_KINDS.get(kind, (f"entry of stage {kind}", f"entries of stage {kind}")))
+        for kind, amount in kinds.items()
+    )
 
 
 def status_of(project: Project, deep: bool = False) -> Status:
@@ -111,7 +116,8 @@ def status_of(project: Project, deep: bool = False) -> Status:
     tables = [] if project.dataset is None else project.dataset.missing()
     orphans = orphaned(store, list(present.values()), [_references(project)])
     sizes = _sizes(store, present.values())
-    passes = unfinished(store)
+    gone = {entry.key for entry in orphans}
+    passes = [one for one in present.values() if one.stage == PASS and one.key not in gone]
     return Status(
         store=str(store.folder),
         entries=len(present),
@@ -133,7 +139,7 @@ def status_of(project: Project, deep: bool = False) -> Status:
         damaged=tuple((finding.name, finding.harm) for finding in examined.findings),
         foreign=tuple(str(path.relative_to(store.folder)) for path in store.foreign()),
         unfinished=len(passes),
-        unfinished_bytes=sum(path.stat().st_size for path in passes),
+        unfinished_bytes=sum(sizes[entry.key] for entry in passes),
         writer=str(who) if (who := holder(store.folder)) else None,
     )
 
@@ -147,44 +153,22 @@ def orphaned(
     ]
 
 
-def unfinished(store: Store) -> list[Path]:
-    """What passes over the photographs go on from."""
-    return sorted((store.folder / "partial").glob("*.safetensors"))
-
-
 @dataclass(frozen=True)
 class Waste:
-    """What can go: entries, and passes that nothing is missing of; bytes in all."""
+    """Entries that can go; bytes in all."""
 
     entries: tuple[Entry, ...]
-    passes: tuple[Path, ...]
     bytes: int
 
     def __str__(self) -> str:
-        kinds = Counter(entry.stage for entry in self.entries)
-        parts = [in_words(kinds)] if kinds else []
-        if self.passes:
-            parts.append(f"{len(self.passes)} unfinished passes")
-        return f"{', '.join(parts) or 'nothing'}, {in_bytes(self.bytes)}"
+        kinds = in_words(Counter(entry.stage for entry in self.entries))
+        return f"{kinds or 'nothing'}, {in_bytes(self.bytes)}"
 
 
 def waste_of(store: Store, projects: Sequence[Project]) -> Waste:
-    """What none of some projects' plans refers to.
-
-    Unfinished passes do not say whose they are; they stay as long as any plan lacks a table.
-    """
+    """What none of some projects' plans refers to."""
     entries = orphaned(store, store.manifest.rows(), [_references(one) for one in projects])
-    passed = all(one.dataset is None or not one.dataset.missing() for one in projects)
-    passes = unfinished(store) if passed else []
-    size = sum(_sizes(store, entries).values()) + sum(path.stat().st_size for path in passes)
-    return Waste(tuple(entries), tuple(passes), size)
-
-
-def drop(store: Store, waste: Waste) -> None:
-    """Drop it."""
-    store.drop(entry.key for entry in waste.entries)
-    for path in waste.passes:
-        path.unlink(missing_ok=True)
+    return Waste(tuple(entries), sum(_sizes(store, entries).values()))
 
 
 def _listed(what: str, pairs: Sequence[tuple[str, str]]) -> list[str]:

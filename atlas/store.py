@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from atlas.durable import check_folder, explained, settled, signature
+from atlas.durable import UNFINISHED, check_folder, explained, settled, signature
 from atlas.durable import check_writable as check_writable
 from atlas.durable import write_atomically as write_atomically
 from atlas.envelope import EnvelopeError, canonical, seal, unseal
@@ -68,7 +68,7 @@ class Store:
         if write:
             check_folder(objects)
         elif self.manifest.in_memory:
-            self.manifest.enter(self._found())
+            self.manifest.enter(self.entries())
         self._fresh: dict[str, os.stat_result] = {}
 
     def close(self) -> None:
@@ -91,6 +91,15 @@ class Store:
         present = set(self.files())
         entries = self.manifest.rows(stage)
         return {e.key: Row(e.sha256, e.known()) for e in entries if e.file in present}
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries, also those that a writer which was killed has not told the manifest of."""
+        rows = self.manifest.rows()
+        yield from rows
+        known = {entry.file for entry in rows}
+        for name in sorted(set(self.files()) - known):
+            with suppress(EnvelopeError, OSError):
+                yield entry_of(name, self.path_called(name).read_bytes())
 
     def digest(self, key: str) -> str:
         """The sha256 of an entry's file."""
@@ -169,9 +178,7 @@ class Store:
         """
         data = self.read(key)
         if data is None:
-            raise StoreError(
-                f"the store {self.folder} lost or damaged entry {key[:12]}; build again"
-            )
+            raise lost(self, key)
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
 
@@ -191,10 +198,6 @@ class Store:
             return None if data is None else load_arrays(data)
         except SafetensorError:
             return None
-
-    def partial(self, key: str) -> Path:
-        """Where unfinished work of this key is kept; the file may not exist."""
-        return self.folder / "partial" / f"{key}.safetensors"
 
     def remember(self, key: str, value: str) -> None:
         """Keep a small fact that only saves work (a file's digest, a sheet's)."""
@@ -230,13 +233,14 @@ class Store:
                 yield name
 
     def foreign(self) -> list[Path]:
-        """Files among the entries that are none by their name."""
+        """Files among the entries that are none by their name, nor unfinished ones."""
         ours = {self.path_called(name) for name in self.files()}
-        return sorted({Path(path) for path in self._objects()} - ours)
+        paths = {Path(path) for path in self._objects()} - ours
+        return sorted(path for path in paths if not UNFINISHED.fullmatch(path.name))
 
     def path_of(self, entry: Entry) -> Path:
         """Where the file of an entry is."""
-        return self.path_called(entry.file)
+        return self.folder / entry.path
 
     def path_called(self, name: str) -> Path:
         """Where the entry's file of this name is."""
@@ -258,15 +262,14 @@ class Store:
             return None
         return data if hashlib.sha256(data).hexdigest() == row.sha256 else None
 
-    def _found(self) -> Iterator[Entry]:
-        """The entries that files say they are."""
-        for name in sorted(self.files()):
-            with suppress(EnvelopeError, OSError):
-                yield entry_of(name, self.path_called(name).read_bytes())
-
     def _check_writable(self) -> None:
         if not self.writable:
             raise StoreError(f"the store {self.folder} is only being read")
+
+
+def lost(store: Store, key: str) -> StoreError:
+    """What to raise where an entry that was there cannot be read."""
+    return StoreError(f"the store {store.folder} lost or damaged entry {key[:12]}; build again")
 
 
 def entry_of(name: str, data: bytes) -> Entry:

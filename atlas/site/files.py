@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from atlas.durable import cannot_write
 from atlas.errors import OutputError
 
 _NAME = r"[A-Za-z0-9][\w.-]*"
@@ -48,7 +49,8 @@ def write_if_changed(path: Path, data: bytes) -> bool:
     disk: a site can be made again, and 19,000 flushes take longer than to make its pages.
 
     Raises:
-        OutputError: the place cannot be written to.
+        WorkError: the disk is full or read-only.
+        OutputError: there can be no such file.
     """
     try:
         if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
@@ -65,8 +67,7 @@ def write_if_changed(path: Path, data: bytes) -> bool:
                 os.unlink(name)
             raise
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"cannot write {path}: {reason}") from error
+        raise cannot_write(path, error) from error
     return True
 
 

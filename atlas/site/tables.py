@@ -91,6 +91,7 @@ def _renders(channel: ChannelRecord, plan: SheetPlan) -> Iterator[Row]:
             "diversity": _finite(record.diversity),
             "started": record.started,
             "finite": record.finite,
+            "reason": record.reason,
             "steps": record.steps,
             "size": record.size,
             "seed": record.seed,
