@@ -47,6 +47,9 @@ def guarded() -> Iterator[None]:
         for number, handler in zip(_SIGNALS, before, strict=True):
             signal.signal(number, handler)
         _State.asked = False
+        # Python remembers that an interrupt left an `exec`, as of a dataclass that was being made,
+        # and then ends by that signal, whatever the exit code; the next `exec` makes it forget.
+        exec("")
 
 
 @contextmanager

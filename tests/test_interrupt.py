@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -35,11 +36,10 @@ def finished(folder: Path) -> dict[str, bytes]:
     """A site and the entries of its store; nothing else may be left but the manifest."""
     store = folder / "store"
     assert {path.name for path in store.iterdir()} <= {
-        "objects", "partial", "manifest.sqlite", "manifest.sha256",
+        "objects", "manifest.sqlite", "manifest.sha256",
     }  # fmt: skip
     left = [p for p in folder.rglob(".*") if p.is_file() and p.name != ".nojekyll"]
     assert left == []
-    assert not any((store / "partial").glob("*"))
     entries = {f"objects/{name}": data for name, data in tree(store / "objects").items()}
     return tree(folder / "site") | entries
 
@@ -138,7 +138,7 @@ def test_a_second_build_on_one_store_is_refused_at_once(atlas, tmp_path, few):
 
 def test_what_killed_writers_leave_is_swept_up(atlas, tmp_path, few):
     assert atlas(*BUILD, *FEW).code == 0
-    for place in ("store/objects/ab", "store/partial", "store", "site/media/renders/conv2d0"):
+    for place in ("store/objects/ab", "store", "site/media/renders/conv2d0"):
         (tmp_path / place).mkdir(parents=True, exist_ok=True)
         (tmp_path / place / ".part-ab12_xyz").write_bytes(b"half")
     (tmp_path / "site" / ".atlas-ab12_xyz.tmp").write_bytes(b"half")
@@ -149,7 +149,7 @@ def test_what_killed_writers_leave_is_swept_up(atlas, tmp_path, few):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 256 kB, and how to make it larger."""
+    """A file system of 256 kB, and how to mount it otherwise."""
     folder = tmp_path / "disk"
     folder.mkdir()
 
@@ -163,30 +163,36 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def pages_of(folder: Path) -> int:
+    """What the files of a folder take of a tmpfs, in kB: whole pages of memory."""
+    return 4 * sum(-(-p.stat().st_size // 4096) for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.6, 0.95])
 def test_a_full_disk_is_one_line_and_a_build_goes_on_when_there_is_room(
-    atlas, tmp_path, small_disk, few
+    atlas, tmp_path, small_disk, few, share
 ):
+    """It fills up with the first entries, with the last ones, with sheets, with pages."""
     disk, mount = small_disk
-    options = (*BUILD, *FEW, "--store", disk / "store")
-    codes = [atlas(*options)]
-    (tmp_path / "rest").mkdir()
-    assert [done.code for done in codes] == [0]
-    (disk / "ballast").write_bytes(bytes(os.statvfs(disk).f_bavail * 4096 - 16384))
-    more = ("--seed", "1", "--out", "other")
-    full = atlas(*options, *more)
+    whole = tmp_path / "whole"
+    for name, data in few.items():
+        (whole / name).parent.mkdir(parents=True, exist_ok=True)
+        (whole / name).write_bytes(data)
+    assert mount(f"remount,size={round(share * pages_of(whole))}k")
+    options = (*BUILD, *FEW, "--store", disk / "store", "--out", disk / "site", "--quiet")
+    full = atlas(*options)
     assert full.code == 1
+    assert full.err.startswith("atlas: cannot write ")
     assert "no space left" in full.err.lower()
-    assert len([line for line in full.err.splitlines() if "images," not in line]) == 1
-    again = atlas("status", *options[1:], *more)
-    assert again.code == 0, again.out
-    assert mount("remount,size=4m")
-    last = atlas(*options, *more)
+    assert full.err.endswith("what was finished is kept, make room and run again\n")
+    assert len(full.err.splitlines()) == 1
+    looked = atlas("status", *BUILD[1:], *FEW, "--store", disk / "store", "--verify")
+    assert looked.code == 0, looked.out
+    assert mount("remount,size=8m")
+    last = atlas(*options)
     assert last.code == 0, last.err
     assert "damaged" not in last.err
-    assert atlas(*options).out.startswith("rendered 0, reused 24")
-    entries = {f"objects/{name}" for name in tree(disk / "store" / "objects")}
-    assert len(entries) == 48
-    assert {name for name in few if name.startswith("objects/")} <= entries
+    assert finished(disk) == few
 
 
 @pytest.mark.parametrize(("option", "what"), [("--store", ""), ("--out", "the site to ")])
@@ -196,6 +202,68 @@ def test_a_folder_that_cannot_be_written_is_one_line(atlas, small_disk, option, 
     done = atlas(*BUILD, *FEW, option, disk / "folder")
     assert done.code == 1
     assert done.err == f"atlas: cannot write {what}{disk / 'folder'}: Read-only file system\n"
+
+
+def test_pages_can_be_made_of_a_store_that_cannot_be_written(atlas, tmp_path, small_disk, few):
+    disk, mount = small_disk
+    assert mount("remount,size=8m")
+    assert atlas(*BUILD, *FEW, "--store", disk / "store").code == 0
+    before = tree(disk)
+    shutil.rmtree(tmp_path / "site")
+    assert mount("remount,ro")
+    pages = atlas("pages", *BUILD[1:], *FEW, "--store", disk / "store")
+    assert pages.code == 0, pages.err
+    site = {name: data for name, data in few.items() if not name.startswith("objects/")}
+    assert tree(tmp_path / "site") == site
+    assert atlas("status", *BUILD[1:], *FEW, "--store", disk / "store").code == 0
+    assert tree(disk) == before
+
+
+HIT = """
+import multiprocessing
+from atlas.examples import collect, workers
+workers.FEWEST_IMAGES = 1
+look_at = collect.look_at
+def hit(*arguments):
+    collect.look_at = look_at
+    decoders = multiprocessing.active_children()
+    assert len(decoders) == workers.workers_for(24)
+    open("decoders.txt", "w").write(" ".join(str(one.pid) for one in decoders))
+    for pid in ([one.pid for one in decoders] if {group} else []) + [os.getpid()]:
+        os.kill(pid, signal.{signal})
+    return look_at(*arguments)
+collect.look_at = hit
+"""
+"""Has a signal hit the process when the network sees the first photographs, or its decoders too."""
+
+
+def alive(pid: str) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("number", "group"), [(signal.SIGKILL, False), (signal.SIGINT, True), (signal.SIGTERM, True)]
+)
+def test_no_decoder_outlives_the_pass(atlas, tmp_path, photos, number, group):
+    options = ("--model", "googlenet-mini", "--units", "conv2d0:0", "--dataset", f"folder:{photos}")
+    hit = HIT.format(group=group, signal=number.name)
+    done = atlas("examples", *options, before=hit)
+    assert done.code == (-signal.SIGKILL if number == signal.SIGKILL else 130), done.err
+    decoders = (tmp_path / "decoders.txt").read_text().split()
+    assert decoders
+    end = time.monotonic() + 20
+    while any(map(alive, decoders)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(map(alive, decoders))
+    again = atlas("examples", *options)
+    assert again.code == 0, again.err
+    (tmp_path / "whole").mkdir()
+    assert atlas("examples", *options, "--store", "whole").code == 0
+    assert tree(tmp_path / "store" / "objects") == tree(tmp_path / "whole" / "objects")
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_one_line(atlas):
@@ -213,7 +281,7 @@ engine.render_chunk = render_chunk
     )
 
 
-def test_a_render_that_fails_is_recorded_listed_and_retried_on_request(atlas, tmp_path):
+def test_a_render_that_fails_is_recorded_listed_and_retried_on_request(atlas, tmp_path, few):
     before = """
 from dataclasses import replace
 import atlas.engines.local as engine
@@ -225,20 +293,24 @@ def render_chunk(network, renders, *rest):
 engine.render_chunk = render_chunk
 """
     first = atlas(*BUILD, *FEW, before=before)
-    listed = [
+    shown = [
         "failed: conv2d0:21 positive 0: never found a gradient",
         "failed: conv2d0:22 negative 0: overflowed after 8 steps",
     ]
     assert first.code == 1
-    assert [line for line in first.err.splitlines() if line.startswith("failed")] == listed
+    assert [line for line in first.err.splitlines() if line.startswith("failed")] == shown
     assert "rendered 24, reused 0, failed 2" in first.out
-    assert (tmp_path / "site" / "index.html").is_file()
+    page = tmp_path / "site" / "conv2d0" / "21.html"
+    assert "Failed: never found a gradient. This is where the optimization" in page.read_text()
+    other = (tmp_path / "site" / "conv2d0" / "22.html").read_text()
+    assert "Failed: overflowed after 8 steps. This is where the optimization" in other
     again = atlas(*BUILD, *FEW)
     assert again.code == 1
     assert "rendered 0, reused 24, failed 2" in again.out
     status = atlas("status", *BUILD[1:], *FEW)
     assert "renders    24 of 24 done, 2 failed" in status.out
-    assert all(line in status.out for line in listed)
+    assert all(line in status.out for line in shown)
     retried = atlas(*BUILD, *FEW, "--retry")
     assert retried.code == 0, retried.err
     assert "rendered 2, reused 22, failed 0" in retried.out
+    assert finished(tmp_path) == few
