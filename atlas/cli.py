@@ -11,7 +11,7 @@ import click
 
 from atlas import __version__, cli_site, cli_store
 from atlas.cli_store import retries
-from atlas.errors import AtlasError, ConfigError, RecipeError
+from atlas.errors import AtlasError, ConfigError, RecipeError, in_one_line
 from atlas.interrupt import CODE, MESSAGE, guarded
 from atlas.options import (
     TakesMinus,
@@ -287,5 +287,5 @@ def main() -> None:
 def _fail(message: str, code: int, verbose: bool) -> None:
     if verbose:
         traceback.print_exc()
-    click.echo("atlas: " + " ".join(message.split()), err=True)
+    click.echo(f"atlas: {in_one_line(message)}", err=True)
     sys.exit(code)

@@ -20,6 +20,16 @@ MOST_SHARDS = 256
 """Shares that a build may be cut into: whoever joins them looks for parts of so many."""
 
 
+def _nameable(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("no file can have a NUL character in its name")
+    return path
+
+
+File = Annotated[Path, AfterValidator(_nameable)]
+"""A file or folder, which may not be there yet."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,7 +38,7 @@ class ModelSection(_Section):
     """``[model]``: which network, and the file its weights come from."""
 
     name: str = "googlenet"
-    weights: Path | None = None
+    weights: File | None = None
 
 
 class RenderSection(_Section):
@@ -46,10 +56,10 @@ class RenderSection(_Section):
     parameterization: str = "fourier"
     decay: float = 1.0
     decorrelate: bool = True
-    colours: Path | None = None
-    spectrum: Path | None = None
-    patches: Path | None = None
-    start: Path | None = None
+    colours: File | None = None
+    spectrum: File | None = None
+    patches: File | None = None
+    start: File | None = None
     regularize: tuple[str, ...] | None = None
     optimizer: str = "adam"
     learning_rate: float | None = None
@@ -103,7 +113,7 @@ class SiteSection(_Section):
     inside of it: a file ``media/x`` of the site is then looked for at ``media_base_url/media/x``.
     """
 
-    out: Path = Path("site")
+    out: File = Path("site")
     title: str = "Channel atlas"
     format: Format = "avif"
     quality: Annotated[int, Field(ge=1, le=100)] = 45
@@ -111,8 +121,8 @@ class SiteSection(_Section):
     publish_examples: bool = True
     url: Address | None = None
     media_base_url: Address | None = None
-    templates: Path | None = None
-    content: Path | None = None
+    templates: File | None = None
+    content: File | None = None
 
 
 class ShowSection(_Section):
@@ -125,7 +135,7 @@ class Config(_Section):
     """A whole atlas. Paths are as the process sees them: relative ones are already resolved."""
 
     units: str = "all"
-    store: Path = Path("store")
+    store: File = Path("store")
     model: ModelSection = ModelSection()
     render: RenderSection = RenderSection()
     dataset: DatasetSection = DatasetSection()
