@@ -9,14 +9,13 @@ list beside it for as long as nobody writes (`sums`).
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from atlas.durable import explained
+from atlas.entry import Entry
 from atlas.errors import AtlasError, StoreError, WorkError
 from atlas.sums import NAME as SUMS
 from atlas.sums import Sums, read_sums, write_sums
@@ -41,34 +40,6 @@ COMMIT;
 """
 
 NAME = "manifest.sqlite"
-
-
-class Entry(NamedTuple):
-    """A row: an entry's key, stage, suffix, the sha256 of its file, a name for people, its facts as
-    canonical JSON, and how its file looked (`signature`) when it was last known to be whole."""
-
-    key: str
-    stage: str
-    suffix: str
-    sha256: str
-    name: str
-    facts: str
-    seen: str = ""
-
-    @property
-    def file(self) -> str:
-        """The name of its file."""
-        return f"{self.key}.{self.suffix}"
-
-    @property
-    def path(self) -> str:
-        """Where its file is below the store's folder."""
-        return f"objects/{self.key[:2]}/{self.file}"
-
-    def known(self) -> dict[str, object]:
-        """Its facts."""
-        facts: dict[str, object] = json.loads(self.facts)
-        return facts
 
 
 class Manifest:

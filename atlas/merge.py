@@ -15,12 +15,12 @@ from pathlib import Path
 
 from atlas import interrupt
 from atlas.durable import write_atomically
+from atlas.entry import Entry, entry_of
 from atlas.envelope import EnvelopeError
 from atlas.errors import StoreError
 from atlas.keys import PASS
-from atlas.manifest import Entry
 from atlas.repair import Finding
-from atlas.store import Store, entry_of
+from atlas.store import Store
 
 _NAMED = 5
 """Conflicts that a message names."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from atlas import fields, heat
+from atlas.entry import Entry
 from atlas.keys import PART, PASS, key_of
-from atlas.manifest import Entry
 from atlas.plan import Plan
 from atlas.units import by_layer
 

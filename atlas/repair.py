@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from atlas.durable import explained, settled, signature, sweep
+from atlas.durable import settled, signature, sweep
+from atlas.entry import Entry, entry_of
 from atlas.envelope import EnvelopeError
 from atlas.keys import PASS
 from atlas.manifest import NAME as MANIFEST
-from atlas.manifest import Entry
-from atlas.store import Store, entry_of
+from atlas.store import Store
 from atlas.sums import NAME as SUMS
 
 _GONE = "its file is gone"
@@ -122,9 +122,7 @@ def repair(store: Store, progress: Callable[[int, int], None] | None = None) -> 
             manifest.remove([*broken, *(entry.key for entry in examined.bad)])
             manifest.enter(examined.adopted)
     for name in [*(entry.file for entry in examined.bad), *examined.rubbish]:
-        path = store.path_called(name)
-        with explained(path):
-            path.unlink(missing_ok=True)
+        store.delete(name)
     if manifest.unlisted:
         manifest.begin()
     if examined.looks and (examined.bytes >= WORTH or manifest.written):

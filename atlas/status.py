@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from atlas.build import Project
+from atlas.entry import Entry
 from atlas.keys import PART, PASS
 from atlas.lock import holder
-from atlas.manifest import Entry
 from atlas.progress import in_bytes
 from atlas.references import References
 from atlas.repair import examine
@@ -35,9 +35,10 @@ _LISTED = 20
 class Status:
     """A store beside a plan.
 
-    `orphaned` are entries that the plan does not refer to, `unfinished` passes over the photographs
-    that the next run goes on with, `foreign` files among the entries that are none. `failed` and
-    `damaged` are (name, reason). Sizes are in bytes.
+    `parts` are states of shards that tables of examples will be made of, `orphaned` entries that
+    the plan does not refer to, `unfinished` passes over the photographs that the next run goes on
+    with, `foreign` files among the entries that are none. `failed` and `damaged` are (name,
+    reason). Sizes are in bytes.
     """
 
     store: str
@@ -49,6 +50,7 @@ class Status:
     tables_planned: int
     tables_done: int
     tables_missing: tuple[str, ...]
+    parts: int
     failed: tuple[tuple[str, str], ...]
     orphaned: int
     orphaned_bytes: int
@@ -73,7 +75,9 @@ class Status:
         if self.tables_planned:
             line = f"examples   {self.tables_done} of {self.tables_planned} layers done"
             missing = ", ".join(self.tables_missing)
-            text.append(line + (f", missing: {missing}" if missing else ""))
+            line += f", missing: {missing}" if missing else ""
+            parts = count(self.parts, "part of a dataset pass", "parts of a dataset pass")
+            text.append(line + (f"; the store has {parts}" if self.parts else ""))
         if self.unfinished:
             text.append(
                 f"unfinished {count(self.unfinished, 'pass', 'passes')} over photographs, "
@@ -117,7 +121,8 @@ def status_of(project: Project, deep: bool = False) -> Status:
     orphans = orphaned(store, list(present.values()), [_references(project)])
     sizes = _sizes(store, present.values())
     gone = {entry.key for entry in orphans}
-    passes = [one for one in present.values() if one.stage == PASS and one.key not in gone]
+    wanted = [entry for entry in present.values() if entry.key not in gone]
+    passes = [entry for entry in wanted if entry.stage == PASS]
     return Status(
         store=str(store.folder),
         entries=len(present),
@@ -128,6 +133,7 @@ def status_of(project: Project, deep: bool = False) -> Status:
         tables_planned=len(plan.examples),
         tables_done=len(plan.examples) - len(tables),
         tables_missing=tuple(tables),
+        parts=sum(entry.stage == PART for entry in wanted),
         failed=tuple(
             (present[key].name, str(facts["reason"]))
             for key in done

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,14 +27,12 @@ from safetensors.numpy import save as save_arrays
 from atlas.durable import UNFINISHED, check_folder, explained, settled, signature
 from atlas.durable import check_writable as check_writable
 from atlas.durable import write_atomically as write_atomically
+from atlas.entry import NAME, Entry, entry_of
 from atlas.envelope import EnvelopeError, canonical, seal, unseal
 from atlas.errors import AtlasError, StoreError
 from atlas.keys import key_of as key_of
 from atlas.keys import name_of
-from atlas.manifest import Entry, Manifest
-
-NAME = re.compile(r"(?P<key>[0-9a-f]{64})\.(?P<suffix>png|safetensors|json)")
-"""Names of the files of entries."""
+from atlas.manifest import Manifest
 
 
 class Row(NamedTuple):
@@ -146,8 +143,19 @@ class Store:
             self.manifest.remove(row.key for row in gone)
         for row in gone:
             self._fresh.pop(row.key, None)
-            with explained(self.path_of(row)):
-                self.path_of(row).unlink(missing_ok=True)
+            self.delete(row.file)
+
+    def delete(self, name: str) -> None:
+        """Delete the entry's file of this name, and its folder if that is then empty.
+
+        Raises:
+            WorkError, OutputError: it cannot be.
+        """
+        path = self.path_called(name)
+        with explained(path):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()
 
     def read(self, key: str) -> bytes | None:
         """The bytes of an entry, or None where it is absent or its bytes are not what was put."""
@@ -270,25 +278,3 @@ class Store:
 def lost(store: Store, key: str) -> StoreError:
     """What to raise where an entry that was there cannot be read."""
     return StoreError(f"the store {store.folder} lost or damaged entry {key[:12]}; build again")
-
-
-def entry_of(name: str, data: bytes) -> Entry:
-    """The manifest's row for the file `name` with these bytes.
-
-    Raises:
-        EnvelopeError: they are no entry, or not the one of this name.
-    """
-    match = NAME.fullmatch(name)
-    if match is None:
-        raise EnvelopeError("not the name of an entry")
-    opened = unseal(data, match["suffix"])
-    if key_of(opened.recipe) != match["key"]:
-        raise EnvelopeError("another entry's file under this name")
-    return Entry(
-        match["key"],
-        str(opened.recipe["stage"]),
-        match["suffix"],
-        hashlib.sha256(data).hexdigest(),
-        name_of(opened.recipe),
-        canonical(opened.facts),
-    )

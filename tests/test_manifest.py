@@ -6,8 +6,9 @@ import sqlite3
 
 import pytest
 
+from atlas.entry import Entry
 from atlas.errors import StoreError
-from atlas.manifest import Entry, Manifest
+from atlas.manifest import Manifest
 from atlas.sums import read_sums, write_sums
 
 ENTRY = Entry("k" * 64, "render", "png", "d" * 64, "mixed4c:447 positive 0", '{"a":1.5}')

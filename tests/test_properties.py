@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from atlas.config import MOST_SHARDS, Config, load_config
+from atlas.entry import NAME, entry_of
 from atlas.envelope import EnvelopeError, canonical, seal, unseal
 from atlas.errors import AtlasError, StoreError, UnitError, in_one_line
 from atlas.examples.sources import open_source
@@ -20,7 +21,7 @@ from atlas.opening import opened
 from atlas.options import config_of, shard_of
 from atlas.plan import balanced, cut, make_plan, missing_chunks
 from atlas.recipes import recipe_of
-from atlas.store import NAME, Store, entry_of
+from atlas.store import Store
 from atlas.units import Unit, parse_units
 from tests.toy import ToyNetwork
 
