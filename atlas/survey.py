@@ -192,13 +192,20 @@ class Survey:
             WorkError: the dataset is no longer that one.
         """
         new = now.skipped.keys() - before.skipped.keys()
-        if new and self._source.fingerprint(self._store.file_digest) != self._dataset:
+        if new and not self._unchanged():
             first = min(new)
             raise WorkError(
                 f"{self._source.items[first].id} of {self._source.spec} was there when the pass "
                 f"over the photographs began and cannot be read now ({now.skipped[first]}); "
                 "what was seen before is kept, run again when the dataset is as it was"
             )
+
+    def _unchanged(self) -> bool:
+        """Whether the dataset is as it was when its fingerprint was taken."""
+        try:
+            return self._source.fingerprint(self._store.file_digest) == self._dataset
+        except OSError:
+            return False
 
     def size(self, part: tuple[int, int]) -> int:
         """Images of a part."""
