@@ -24,7 +24,7 @@ from atlas.examples.collect import (
     places,
 )
 from atlas.examples.receptive import ReceptiveField
-from atlas.examples.sources import Source
+from atlas.examples.sources import Source, is_still
 from atlas.examples.state import State
 from atlas.examples.view import Viewing
 from atlas.examples.workers import decoding
@@ -192,20 +192,13 @@ class Survey:
             WorkError: the dataset is no longer that one.
         """
         new = now.skipped.keys() - before.skipped.keys()
-        if new and not self._unchanged():
+        if new and not is_still(self._source, self._dataset, self._store.file_digest):
             first = min(new)
             raise WorkError(
                 f"{self._source.items[first].id} of {self._source.spec} was there when the pass "
                 f"over the photographs began and cannot be read now ({now.skipped[first]}); "
                 "what was seen before is kept, run again when the dataset is as it was"
             )
-
-    def _unchanged(self) -> bool:
-        """Whether the dataset is as it was when its fingerprint was taken."""
-        try:
-            return self._source.fingerprint(self._store.file_digest) == self._dataset
-        except OSError:
-            return False
 
     def size(self, part: tuple[int, int]) -> int:
         """Images of a part."""

@@ -146,6 +146,14 @@ class FolderSource:
         return total.hexdigest()
 
 
+def is_still(source: Source, fingerprint: str, digest_of: DigestOf) -> bool:
+    """Whether a dataset is as it was when its fingerprint was taken."""
+    try:
+        return source.fingerprint(digest_of) == fingerprint
+    except OSError:
+        return False
+
+
 def as_text(path: Path) -> str:
     """A path in characters that can be written anywhere, whatever bytes the system has for it."""
     return path.as_posix().encode("utf-8", "backslashreplace").decode()
