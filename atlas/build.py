@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import NamedTuple
 
@@ -142,7 +142,7 @@ class Project:
             return []
         recipes = [*self.plan.renders.values(), *self.plan.examples.values()]
         names = {key_of(recipe): name_of(recipe) for recipe in recipes}
-        return [f"{names.get(one.key or '', one.name)}: {one.harm}" for one in found]
+        return [str(replace(one, name=names.get(one.key or "", one.name))) for one in found]
 
     def render(
         self, shard: tuple[int, int] = (1, 1), dry_run: bool = False, retry: bool = False

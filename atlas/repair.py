@@ -19,6 +19,7 @@ from pathlib import Path
 from atlas.durable import settled, signature, sweep
 from atlas.entry import Entry, entry_of
 from atlas.envelope import EnvelopeError
+from atlas.errors import in_one_line
 from atlas.keys import PASS
 from atlas.manifest import NAME as MANIFEST
 from atlas.store import Store
@@ -42,7 +43,7 @@ class Finding:
     key: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.harm}"
+        return in_one_line(f"{self.name}: {self.harm}")  # names come out of files
 
 
 @dataclass

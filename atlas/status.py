@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from atlas.build import Project
 from atlas.entry import Entry
+from atlas.errors import in_one_line
 from atlas.keys import PART, PASS
 from atlas.lock import holder
 from atlas.progress import in_bytes
@@ -178,7 +179,7 @@ def waste_of(store: Store, projects: Sequence[Project]) -> Waste:
 
 
 def _listed(what: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
-    text = [f"{what}: {name}: {reason}" for name, reason in pairs[:_LISTED]]
+    text = [f"{what}: {in_one_line(f'{name}: {reason}')}" for name, reason in pairs[:_LISTED]]
     more = len(pairs) - _LISTED
     return [*text, f"{what}: and {more} more; --json lists all"] if more > 0 else text
 

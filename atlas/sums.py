@@ -18,7 +18,7 @@ from atlas.durable import write_atomically
 
 NAME = "manifest.sha256"
 
-_LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
+_LINE = re.compile(r"([0-9a-f]{64})  ([\w./-]+)", re.ASCII)
 _SEAL = "# sha256 of the lines above: "
 
 

@@ -45,10 +45,11 @@ def atlas(tmp_path):
         yield forked
 
 
-def test_a_build_killed_25_times_ends_as_if_nothing_had_happened(tmp_path, photos):
-    whole, often = tmp_path / "whole", tmp_path / "often"
-    whole.mkdir()
-    often.mkdir()
+def test_a_build_killed_25_times_ends_as_if_nothing_had_happened(tmp_path, photos, monkeypatch):
+    whole, often, temporary = tmp_path / "whole", tmp_path / "often", tmp_path / "temporary"
+    for folder in (whole, often, temporary):
+        folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     options = (*BUILD, *FORTY, "--dataset", f"folder:{photos}")
     with Forked(whole) as atlas:
         start = time.monotonic()
@@ -67,6 +68,7 @@ def test_a_build_killed_25_times_ends_as_if_nothing_had_happened(tmp_path, photo
     assert last.code == 0, last.err
     assert "damaged" not in last.err
     assert finished(often) == finished(whole)
+    assert [path for path in temporary.rglob("*") if path.is_file()] == []
 
 
 def hit_by(*numbers: int) -> str:

@@ -112,6 +112,16 @@ def test_unfinished_passes_are_not_merged(tmp_path):
     assert (done.copied, [entry[1] for entry in entries(tmp_path / "t")]) == (1, ["render"])
 
 
+def test_names_out_of_foreign_files_are_printed_on_one_line(tmp_path):
+    one = tmp_path / "a"
+    store = Store(one)
+    key = store.put({"stage": "render", "layer": "x\n\x1b[2Jatlas: all is well"}, b"1", "json", {})
+    store.path_called(f"{key}.json").write_bytes(b"harmed")
+    store.close()
+    (finding,) = merged(tmp_path / "t", one).damaged
+    assert str(finding).startswith("x \\x1b[2Jatlas: all is well:None None None: its bytes have")
+
+
 def test_a_source_without_a_manifest_is_read_from_its_files(tmp_path):
     one = made(tmp_path / "a", 1, 2)
     (one / "manifest.sqlite").write_bytes(b"nonsense")
