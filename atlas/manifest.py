@@ -198,7 +198,8 @@ class Manifest:
 
     def _problem(self, ours: bool, sums: Sums | None) -> str | None:
         """What is wrong with the manifest that is there."""
-        if sums is not None and sums.whole and (digest := sums.digests.get(NAME)) is not None:
+        # Of a harmed list the line may be harmed too; then the manifest is made anew as well.
+        if sums is not None and (digest := sums.digests.get(NAME)) is not None:
             if digest == _sha256(self._path):
                 return None
             if sums == read_sums(self._folder):  # or else a writer has begun or ended just now

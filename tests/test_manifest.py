@@ -77,10 +77,22 @@ def test_every_changed_byte_is_noticed(folder):
         assert path.read_bytes() == data
 
 
+def test_a_manifest_is_held_against_what_is_left_of_a_harmed_list(folder):
+    path = folder / "manifest.sha256"
+    path.write_bytes(path.read_bytes()[:-9])
+    data = bytearray((folder / "manifest.sqlite").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "manifest.sqlite").write_bytes(data)
+    manifest = Manifest(folder, write=False, ours=True)
+    assert manifest.damage == "differs from its digest in manifest.sha256"
+    assert manifest.unlisted == "its bytes have changed"
+    manifest.close()
+
+
 @pytest.mark.parametrize(("change", "harm"), [
     (lambda path: path.unlink(), "is gone"),
     (lambda path: path.write_bytes(path.read_bytes()[:-9]), "its bytes have changed"),
-    (lambda path: path.write_bytes(path.read_bytes().replace(b"d", b"e", 1)),
+    (lambda path: path.write_bytes(path.read_bytes().replace(b"objects", b"Objects", 1)),
      "its bytes have changed"),
 ])  # fmt: skip
 def test_a_harmed_list_is_noticed_and_made_anew(folder, change, harm):
