@@ -6,10 +6,10 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from atlas.errors import ConfigError
 
@@ -28,8 +28,18 @@ class ModelSection(_Section):
     weights: Path | None = None
 
 
+def _cluster(value: str) -> str:
+    match = re.fullmatch(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", value, re.ASCII)
+    if match is None or not 0 < int(match[1]) < 65536:
+        raise ValueError("should be HOST:PORT of a Ray cluster")
+    return value
+
+
 class RenderSection(_Section):
     """``[render]``: what is optimized and how. `chunk` is units per batch (0: by the device).
+
+    `engine` does it, and the pass over the dataset; of ``ray``, `address` is a running cluster's
+    (by default one of its own is started) and `workers` how many processes share the work.
 
     What is None comes from the preset. `regularize` is a list of names (`optvis.regularizer`);
     `colours`, `spectrum` and `patches` are files that ``atlas measure-…`` made.
@@ -59,8 +69,16 @@ class RenderSection(_Section):
     )
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    engine: Literal["local"] = "local"
+    engine: Literal["local", "ray"] = "local"
+    address: Annotated[str, AfterValidator(_cluster)] | None = None
+    workers: Annotated[int, Field(ge=1, le=10_000)] | None = None
     chunk: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _of_an_engine(self) -> Self:
+        if self.engine != "ray" and (self.address, self.workers) != (None, None):
+            raise ValueError("address and workers go with engine ray")
+        return self
 
 
 RECIPE_KEYS = (
@@ -143,7 +161,11 @@ _PATHS = (
 )
 
 # What a file says of these goes with what it says of the first: another model has other weights.
-_BELONGS = {"model.name": ("weights",), "render.preset": ("size", "steps")}
+_BELONGS = {
+    "model.name": ("weights",),
+    "render.preset": ("size", "steps"),
+    "render.engine": ("address", "workers"),
+}
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:

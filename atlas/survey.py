@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from atlas.engines import Engine
+from atlas.engines.local import LocalEngine
 from atlas.examples.checkpoint import pack_state, unpack_state
 from atlas.examples.collect import (
     VERSION,
@@ -17,14 +19,12 @@ from atlas.examples.collect import (
     chunks,
     columns_of,
     finish,
-    passing,
     places,
 )
 from atlas.examples.receptive import ReceptiveField
 from atlas.examples.sources import Source
 from atlas.examples.state import State
 from atlas.examples.view import Viewing
-from atlas.examples.workers import decoding
 from atlas.models.network import Network
 from atlas.store import Store, key_of, write_atomically
 
@@ -42,6 +42,7 @@ class Survey:
         dataset: the source's fingerprint.
         fields: of the layers to follow, by name, the field that crops are cut by.
         k: examples a side.
+        engine: does the work; by default this process does.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class Survey:
         viewing: Viewing,
         store: Store,
         device: str,
+        engine: Engine | None = None,
     ) -> None:
+        self._engine = engine or LocalEngine(network, device)
         self._network, self._source, self._layers = network, source, tuple(fields)
         self._fields = fields
         self._k, self._viewing, self._store, self._device = k, viewing, store, device
@@ -118,23 +121,20 @@ class Survey:
             state = State.empty(channels, places(self._source, self._k), self._device)
         kept, last = state.images, time.monotonic()
         advance(state.images + len(state.skipped))
-        with decoding(self.size(part) - state.images) as workers:
-            going = passing(
-                self._network,
-                self._source,
-                self._layers,
-                state,
-                self._viewing,
-                chunks(self._source, part),
-                self._device,
-                advance,
-                workers,
-            )
-            for state in going:
-                enough = state.images - kept >= EVERY_IMAGES
-                if enough and time.monotonic() - last >= EVERY_SECONDS:
-                    write_atomically(path, pack_state(state))
-                    kept, last = state.images, time.monotonic()
+        going = self._engine.look(
+            self._source,
+            self._layers,
+            state,
+            self._viewing,
+            self._k,
+            chunks(self._source, part),
+            advance,
+        )
+        for state in going:
+            enough = state.images - kept >= EVERY_IMAGES
+            if enough and time.monotonic() - last >= EVERY_SECONDS:
+                write_atomically(path, pack_state(state))
+                kept, last = state.images, time.monotonic()
         path.unlink(missing_ok=True)
         return state
 
