@@ -109,11 +109,12 @@ class Renders:
     ) -> list[Failure]:
         """Make and keep what is lacking of some chunks; what was given up without a result."""
         done, lost = 0, list[Failure]()
+        going = self._engine.render(chunks, self._plan.recipe)
         with (
             Progress("rendering", lacking, "images", self._quiet) as progress,
             interrupt.patient(),
         ):
-            for results in self._engine.render(chunks, self._plan.recipe):
+            for results in going:
                 # What is there already stays: other plans may have made it (DESIGN §5).
                 if isinstance(results, Lost):
                     absent = (r for r in results.chunk.renders if self._plan.keys[r] not in have)

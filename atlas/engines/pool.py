@@ -14,7 +14,7 @@ from atlas.errors import AtlasError, WorkError
 TRIES = 3
 """Workers that may die of the same work, and workers in a row that may die before they begin."""
 
-_TICK = 0.5
+_TICK = 0.2
 """Seconds after which a wait comes back to see whether a signal has come."""
 
 _SILENCE = 20.0

@@ -81,8 +81,15 @@ class RayEngine:
         self._open.close()
 
     def render(self, chunks: Sequence[Chunk], recipe: Recipe) -> Iterator[Finished | Lost]:
-        """See `Engine`. The deepest layers, whose chunks take longest, come first."""
-        pool = self._started()
+        """See `Engine`. The deepest layers, whose chunks take longest, come first.
+
+        When it returns there is a worker, so that rates are of the work alone.
+        """
+        return self._rendered(self._started(), chunks, recipe)
+
+    def _rendered(
+        self, pool: Pool, chunks: Sequence[Chunk], recipe: Recipe
+    ) -> Iterator[Finished | Lost]:
         shared = self._ray.put(recipe)
         todo = deque(reversed(chunks))
         deaths: Counter[Chunk] = Counter()
@@ -188,6 +195,8 @@ class RayEngine:
                 return member, member.begin.remote(network, self._device, self._threads)
 
             self._pool = Pool(ray, hire, self._count(), self._quiet)
+            while not self._pool.idle:
+                self._pool.wait()
         return self._pool
 
 

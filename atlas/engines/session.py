@@ -2,29 +2,27 @@
 
 One's own is for nobody else: it listens on 127.0.0.1 only, asks every connection for a secret that
 this process made up (where Ray can, from 2.52 on), reports nothing to anybody, keeps its files in
-a folder that others cannot read, and goes when this process goes, however that ends. The folder of
-a process that was killed is removed by the next one.
+a folder that others cannot read, and goes when this process goes, however that ends (`janitor`).
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import re
 import secrets
-import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from atlas import interrupt
+from atlas.engines import janitor
 from atlas.errors import ConfigError, WorkError
 
 LOOPBACK = "127.0.0.1"
@@ -151,37 +149,11 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder for Ray's files, which nobody else can read; it goes with the block."""
+    """A folder for Ray's files, which nobody else can read; with the block it goes, and so do all
+    processes that use it."""
     place = tempfile.gettempdir()
     place = place if len(os.fsencode(place)) <= _LONGEST else "/tmp"
-    sweep(Path(place))
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place)).resolve()
+    program = [sys.executable, "-I", "-S", janitor.__file__, str(folder)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, start_new_session=True):
         yield folder
-    finally:
-        for _ in range(20):  # processes on their way out may write a last line
-            shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
-            time.sleep(0.1)
-        os.close(handle)
-
-
-def sweep(place: Path) -> list[str]:
-    """Remove the folders in `place` whose processes were killed; their names."""
-    swept = []
-    for folder in place.glob(f"{PREFIX}*"):
-        with suppress(OSError):
-            ours = re.fullmatch(rf"{PREFIX}\w{{8}}", folder.name) and not folder.is_symlink()
-            if not ours or folder.stat().st_uid != os.getuid():
-                continue
-            handle = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-                swept.append(folder.name)
-            finally:
-                os.close(handle)
-    return swept
