@@ -6,10 +6,18 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from atlas.errors import ConfigError
 
@@ -74,11 +82,12 @@ class RenderSection(_Section):
     workers: Annotated[int, Field(ge=1, le=10_000)] | None = None
     chunk: Annotated[int, Field(ge=0)] = 0
 
-    @model_validator(mode="after")
-    def _of_an_engine(self) -> Self:
-        if self.engine != "ray" and (self.address, self.workers) != (None, None):
-            raise ValueError("address and workers go with engine ray")
-        return self
+    @field_validator("address", "workers")
+    @classmethod
+    def _of_ray(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and info.data.get("engine", "ray") != "ray":
+            raise ValueError("goes with engine ray")
+        return value
 
 
 RECIPE_KEYS = (

@@ -27,7 +27,7 @@ from atlas.errors import ConfigError, WorkError
 
 LOOPBACK = "127.0.0.1"
 PREFIX = "atlas-ray-"
-_LONGEST = 23
+_LONGEST = 21
 """Bytes of the path that Ray's folder may be in: names of Unix sockets end at 107."""
 _PATIENCE = 10.0
 """Seconds within which a running cluster has to answer."""
@@ -63,7 +63,7 @@ def own(cpus: int, gpus: int) -> Iterator[Any]:
             num_gpus=gpus,
             include_dashboard=False,
             _node_ip_address=LOOPBACK,
-            _temp_dir=str(folder),
+            _temp_dir=str(folder / "r"),  # which it opens to everybody
         )
         reached = {node["NodeManagerAddress"] for node in ray.nodes()}
         if reached != {LOOPBACK}:
@@ -128,7 +128,8 @@ def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # whatever Ray's parts raise
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        said = getattr(error, "strerror", None) or str(error)
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
         reason = lines[0][:300] if lines else type(error).__name__
         raise WorkError(f"{what}: {reason}") from error
 
