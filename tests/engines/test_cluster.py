@@ -155,16 +155,18 @@ def test_who_is_killed_leaves_nothing_behind():
     program = "import time; from atlas.engines.session import own\nwith own(1, 0): time.sleep(60)"
     root = str(Path(__file__).resolve().parents[2])
     owner = subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": root})
-    until = time.monotonic() + 60
-    while not any("ray::" in name for name in family(owner.pid).values()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    (folder, users), *others = left()
-    assert others == []
-    assert len(users) >= 4
-    assert Path(folder).stat().st_mode & 0o077 == 0
-    owner.kill()
-    owner.wait()
+    try:
+        until = time.monotonic() + 60
+        while not any("ray::" in name for name in family(owner.pid).values()):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        (folder, users), *others = left()
+        assert others == []
+        assert len(users) >= 4
+        assert Path(folder).stat().st_mode & 0o077 == 0
+    finally:
+        owner.kill()
+        owner.wait()
     until = time.monotonic() + janitor.PATIENCE
     while left() and time.monotonic() < until:
         time.sleep(0.05)
