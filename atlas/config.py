@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from atlas.errors import ConfigError
+from atlas.inputs import read_regular
 
 Kind = Literal["neuron", "positive", "diverse", "negative"]
 Format = Literal["avif", "webp", "jpeg"]
@@ -157,6 +158,9 @@ class Config(_Section):
     show: ShowSection = ShowSection()
 
 
+_LARGEST = 4 << 20
+"""Bytes of a config: a unit spec of every channel takes 80,000."""
+
 _PATHS = (
     ("store",),
     ("model", "weights"),
@@ -215,9 +219,11 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(read_regular(path, _LARGEST).decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"config {path} cannot be read: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"config {path} is not TOML: lists inside of each other") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {path} is not TOML: {error}") from error
 
