@@ -28,7 +28,9 @@ from atlas.renders import facts_of as facts_of
 from atlas.repair import Finding, repair
 from atlas.site import SiteOptions, SiteReport, build_site
 from atlas.site.catalogue import Catalogue
+from atlas.site.files import check_links
 from atlas.site.media import Media, SheetIndex
+from atlas.site.resources import overlay
 from atlas.site.text import clean
 from atlas.stamp import Memo, keep
 from atlas.store import Store
@@ -235,6 +237,9 @@ class Project:
         """Fail before the work, not after it, if the site cannot be written."""
         out = self.config.site.out
         check_folder(out, "the site to")
+        check_links(out)
+        for name in ("templates", "content"):
+            overlay(name, getattr(self.config.site, name))
         if self.store.writable:
             sweep(out)
 

@@ -291,5 +291,7 @@ def main() -> None:
 def _fail(message: str, code: int, verbose: bool) -> None:
     if verbose:
         traceback.print_exc()
-    click.echo("atlas: " + " ".join(message.split()), err=True)
+    # A name out of a file may hold what a terminal obeys.
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
+    click.echo(f"atlas: {line}", err=True)
     sys.exit(code)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -75,7 +76,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
             state: object = load_file(path)
         else:
             _check_unpacked(path)
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what PyTorch warns of is an error below
+                state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(
             f"weights file {path} cannot be read: {error.strerror or error}"
