@@ -477,6 +477,26 @@ def assert_harmless(site):
         assert Handlers(page.read_text("utf-8")).found == [], page
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ cycler.__init__.__globals__.os.mkdir('mark') }}",
+        "{{ self.__init__.__globals__ }}",
+        "{% include '../../secret.txt' %}",
+        "{% include '/etc/passwd' %}",
+        "{% import 'os' as os %}",
+    ],
+)
+def test_templates_of_others_reach_nothing_else(atlas, project, text):
+    (project / "templates").mkdir()
+    (project / "templates" / "404.html.jinja").write_text(f"<!doctype html>{text}")
+    (project / "atlas.toml").write_text('[site]\nformat = "jpeg"\ntemplates = "templates"\n')
+    done = atlas("build", "-q")
+    refused(done, "template")
+    assert not (project / "mark").exists()
+
+
 NOTE = """---
 title: ../../../etc/<script>alert(1)</script>
 summary: <img src=x onerror=alert(1)> [x](javascript:alert(1))
