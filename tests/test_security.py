@@ -417,6 +417,30 @@ def test_a_parquet_file_that_would_unpack_to_gigabytes_takes_no_memory(atlas, pr
     refused(done, "none of the 400 images", "of rows would unpack to 1678 MB")
 
 
+def test_a_parquet_file_whose_footer_says_less_takes_no_memory(atlas, project):
+    path = project / "bomb.parquet"
+    table = pyarrow.table({"image": pyarrow.array([bytes(4 << 20)] * 10)})
+    with pyarrow.parquet.ParquetWriter(
+        path, table.schema, compression="zstd", use_dictionary=False
+    ) as writer:
+        writer.write_table(pyarrow.concat_tables([table] * 40), 400)
+
+    def column():
+        return pyarrow.parquet.ParquetFile(path).metadata.row_group(0).column(0)
+
+    def varint(number, length):
+        groups = [(number >> shift & 127) | 128 for shift in range(0, 7 * length, 7)]
+        return bytes([*groups[:-1], groups[-1] & 127])
+
+    true = column().total_uncompressed_size
+    data, lie = path.read_bytes(), varint(2 * 2_000_000, 5)
+    assert data.count(varint(2 * true, 5)) >= 1
+    path.write_bytes(data.replace(varint(2 * true, 5), lie))
+    assert (true, column().total_uncompressed_size) == (1_677_724_440, 2_000_000)
+    done = atlas("examples", "--dataset", "parquet:bomb.parquet", before=MEMORY)
+    refused(done, "none of the 400 images", "of rows would unpack to 1678 MB")
+
+
 SCRIPTS = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</title><script>alert(1)//",
     "javascript:alert(1)", "{{ 7*7 }}{% include '/etc/passwd' %}", "../../../secret", "..", "/",
