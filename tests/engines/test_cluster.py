@@ -29,11 +29,17 @@ BUILD = (
 RAY = ("--engine", "ray", "--workers", "2")
 
 
-def left():
-    """Ray's folders and those who use them."""
-    places = {Path("/tmp"), Path(os.environ.get("TMPDIR", "/tmp"))}
-    folders = [str(one) for place in places for one in place.glob(f"{session.PREFIX}*")]
-    return [(folder, janitor.holders(folder, set())) for folder in folders]
+@pytest.fixture
+def left(monkeypatch):
+    """Tells which folders Ray was given, and who uses them."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as place:
+        monkeypatch.setenv("TMPDIR", place)
+
+        def found():
+            folders = [str(one) for one in Path(place).glob(f"{session.PREFIX}*")]
+            return [(folder, janitor.holders(folder, set())) for folder in folders]
+
+        yield found
 
 
 def parent_of(process):
@@ -122,7 +128,9 @@ def made(folder):
     return tree(folder / "site") | tree(folder / "store" / "objects")
 
 
-def test_two_workers_of_which_some_are_killed_make_what_one_process_makes(tmp_path, photos, local):
+def test_two_workers_of_which_some_are_killed_make_what_one_process_makes(
+    tmp_path, photos, local, left
+):
     with Forked(project(tmp_path)) as atlas:
         killer = Killer(atlas.pid, tmp_path / "store")
         killer.start()
@@ -151,7 +159,7 @@ def send(root, number):
         time.sleep(0.02)
 
 
-def test_who_is_killed_leaves_nothing_behind():
+def test_who_is_killed_leaves_nothing_behind(left):
     program = "import time; from atlas.engines.session import own\nwith own(1, 0): time.sleep(60)"
     root = str(Path(__file__).resolve().parents[2])
     owner = subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": root})
@@ -198,7 +206,7 @@ def cluster(monkeypatch):
         head.communicate()
 
 
-def test_interrupted_and_gone_on_with_by_a_running_cluster(tmp_path, photos, local, cluster):
+def test_interrupted_and_gone_on_with_by_a_running_cluster(tmp_path, photos, local, cluster, left):
     options = ("build", *BUILD, "--dataset", f"folder:{photos}")
     with Forked(project(tmp_path)) as atlas:
         threading.Thread(target=send, args=(atlas.pid, signal.SIGTERM), daemon=True).start()
