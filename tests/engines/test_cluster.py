@@ -108,11 +108,21 @@ class Killer(threading.Thread):
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory, photos):
+def album(tmp_path_factory, photos):
+    """So many photographs that one can be killed while looking at them."""
+    folder = tmp_path_factory.mktemp("album")
+    for number in range(10):
+        for photo in photos.rglob("*.*"):
+            os.link(photo, folder / f"{number}-{photo.name}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory, album):
     """What the local engine makes."""
     folder = project(tmp_path_factory.mktemp("local"))
     with Forked(folder) as atlas:
-        done = atlas("build", *BUILD, "--dataset", f"folder:{photos}")
+        done = atlas("build", *BUILD, "--dataset", f"folder:{album}")
     assert done.code == 0, done.err
     return made(folder)
 
@@ -129,12 +139,12 @@ def made(folder):
 
 
 def test_two_workers_of_which_some_are_killed_make_what_one_process_makes(
-    tmp_path, photos, local, left
+    tmp_path, album, local, left
 ):
     with Forked(project(tmp_path)) as atlas:
         killer = Killer(atlas.pid, tmp_path / "store")
         killer.start()
-        done = atlas("build", *BUILD, *RAY, "--dataset", f"folder:{photos}")
+        done = atlas("build", *BUILD, *RAY, "--dataset", f"folder:{album}")
     killer.join()
     assert done.code == 0, done.err
     assert killer.killed == ["render", "look"]
@@ -206,8 +216,8 @@ def cluster(monkeypatch):
         head.communicate()
 
 
-def test_interrupted_and_gone_on_with_by_a_running_cluster(tmp_path, photos, local, cluster, left):
-    options = ("build", *BUILD, "--dataset", f"folder:{photos}")
+def test_interrupted_and_gone_on_with_by_a_running_cluster(tmp_path, album, local, cluster, left):
+    options = ("build", *BUILD, "--dataset", f"folder:{album}")
     with Forked(project(tmp_path)) as atlas:
         threading.Thread(target=send, args=(atlas.pid, signal.SIGTERM), daemon=True).start()
         first = atlas(*options, *RAY)
