@@ -57,6 +57,7 @@ class RayEngine:
         self._pool: Pool | None = None
         self._device = "cpu"
         self._threads = torch.get_num_threads()
+        self._passes = 0
 
     def device(self, wanted: str) -> str:
         """What ``auto`` means to a running cluster: ``cuda`` if it has a GPU.
@@ -156,7 +157,10 @@ class RayEngine:
         total = len(source)
         names = tuple((i, source.items[i].id) for i in sorted({0, total // 2, total - 1}))
         decoders = min(MOST, max(1, int(self._cpus()) // self._count()))
-        return Photographs(spec, total, names, tuple(layers), places(source, k), viewing, decoders)
+        self._passes += 1
+        return Photographs(
+            *(self._passes, spec, total, names, tuple(layers), places(source, k), viewing, decoders)
+        )
 
     def _cpus(self) -> float:
         return float(self._connected().cluster_resources().get("CPU", 1))

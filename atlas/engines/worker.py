@@ -91,11 +91,13 @@ def version() -> Version:
 class Photographs:
     """A pass over photographs, as every worker is told.
 
-    `spec` names the dataset, `images` are how many of it are looked at, `names` the ids of a few:
+    `number` is the pass's: what was seen in another one does not count. `spec` names the dataset,
+    `images` are how many of it are looked at, `names` the ids of a few:
     whether everybody sees the same files. `places` are those of the lists, `decoders` the
     processes to decode with.
     """
 
+    number: int
     spec: str
     images: int
     names: tuple[tuple[int, str], ...]

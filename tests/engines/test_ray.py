@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from atlas import interrupt
+from atlas.build import _own_device
 from atlas.config import Config
 from atlas.engines import Lost
 from atlas.engines.local import LocalEngine
 from atlas.engines.ray import RayEngine
 from atlas.engines.worker import Worker, version
-from atlas.errors import WorkError
+from atlas.errors import AtlasError, WorkError
 from atlas.examples.collect import columns_of
 from atlas.examples.sources import FolderSource
 from atlas.examples.state import State
@@ -186,6 +187,16 @@ def test_one_worker_a_gpu_or_as_many_as_there_are_processors_for(engine):
         assert len(pretend.actors) == workers
         assert (pretend.options["num_cpus"], pretend.options["num_gpus"]) == (cpus, gpus)
         assert pretend.options["max_restarts"] == 0
+
+
+def test_who_gives_out_work_needs_no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    wanted = {"device": "cuda", "engine": "ray", "address": "head:1"}
+    assert _own_device(Config.model_validate({"render": wanted})) == "cpu"
+    with pytest.raises(AtlasError, match="PyTorch finds no CUDA device"):
+        _own_device(Config.model_validate({"render": wanted | {"address": None}}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert _own_device(Config.model_validate({"render": wanted})) == "cuda"
 
 
 def test_auto_is_what_the_cluster_has(engine):

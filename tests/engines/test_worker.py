@@ -40,7 +40,7 @@ def worker(network):
 
 def task_of(source, **changes):
     names = ((0, source.items[0].id), (len(source) - 1, source.items[-1].id))
-    task = Photographs(source.spec, len(source), names, LAYERS, 3, VIEWING, 1)
+    task = Photographs(1, source.spec, len(source), names, LAYERS, 3, VIEWING, 1)
     return dataclasses.replace(task, **changes)
 
 
@@ -102,6 +102,9 @@ def test_what_is_seen_in_parts_is_what_is_seen_at_once(network, worker, photos):
         assert torch.equal(one.image, other.image)
     assert torch.equal(whole.total(), both.total())
     assert whole.class_count == both.class_count
+    worker.look(task_of(source), todo)
+    worker.look(task_of(source, number=2), todo[:1])
+    assert list(unpack_state(worker.take()).seen) == [0]
     assert worker.take() == pack_state(State.empty(columns_of(network, LAYERS).total, 3))
 
 
