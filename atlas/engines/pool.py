@@ -149,7 +149,11 @@ def _said(error: Exception) -> str:
     """The line of what Ray says that tells why."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if "Error:" in line] or lines
-    return telling[-1][:300] if telling else type(error).__name__
+    if not telling:
+        return type(error).__name__
+    # Of a process that died Ray has a detail, and then advice.
+    said = telling[-1].rpartition("Worker exit detail: ")[2].partition(" Some common causes")[0]
+    return said[:200].rstrip(". ")
 
 
 def _versions(of: Version) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from atlas.engines.pool import Pool
+from atlas.engines.pool import Pool, _said
 from atlas.engines.worker import version
 from atlas.errors import DatasetError, WorkError
 from tests.engines.pretend import Killed, PretendRay
@@ -57,6 +57,27 @@ def test_jobs_come_back_with_their_results():
         (2, 4, None),
     ]
     assert (len(pool.idle), pool.busy) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "RayError"),
+        ("The actor died.\n  ip: 127.0.0.1\n", "ip: 127.0.0.1"),
+        (
+            "Traceback\n  x.py\nModuleNotFoundError: No module\n  pid: 3",
+            "ModuleNotFoundError: No module",
+        ),
+        (
+            "The actor died unexpectedly.\n\tpid: 3\nThe actor is dead because its worker process "
+            "has died. Worker exit type: SYSTEM_ERROR Worker exit detail: Worker unexpectedly "
+            "exits. End of file. Some common causes include: (1) the OOM killer, (2) ray stop.",
+            "Worker unexpectedly exits. End of file",
+        ),
+    ],
+)
+def test_of_what_ray_says_the_reason_is_passed_on(text, said):
+    assert _said(PretendRay.exceptions.RayError(text)) == said
 
 
 @pytest.mark.parametrize("quiet", [False, True])
