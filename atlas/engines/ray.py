@@ -121,7 +121,7 @@ class RayEngine:
         todo: Sequence[range],
         advance: Callable[[int], None],
     ) -> Iterator[State]:
-        """See `Engine`."""
+        """See `Engine`. Once a signal waits, what is in hand is finished and handed in."""
         pool = self._started()
         for member in pool.idle:
             member.held, member.since = [], time.monotonic()
@@ -129,19 +129,24 @@ class RayEngine:
         shares = Shares(grouped(left, pool.size), state, state.fires.device)
         task = self._ray.put(self._photographs(source, layers, viewing, k))
         while True:
+            stopping = interrupt.asked()
+            ending = stopping or not shares.todo
             for member in list(pool.idle):
                 due = time.monotonic() - member.since > HAND_IN
-                if member.held and (due or not shares.todo):
+                if member.held and (due or ending):
                     pool.give(member, TAKE, "take")
-                elif shares.todo:
+                elif not stopping and shares.todo:
                     run = shares.todo.popleft()
                     pool.give(member, run, "look", task, run)
-            if not pool.busy and not shares.todo:
+            if not pool.busy and ending:
                 break
             for event in pool.wait():
-                if shares.happened(event):
+                if shares.happened(event) and not interrupt.asked():
                     yield shares.state
                 advance(shares.done)
+        if interrupt.asked():
+            yield shares.state  # with what everybody had in hand
+            return
         if shares.fatal:
             first = min(chunk.start for chunk in shares.fatal)
             raise WorkError(

@@ -149,6 +149,27 @@ def test_a_shared_pass_is_a_pass(engine, network, photos):
 
 
 @pytest.mark.usefixtures("small_runs")
+def test_a_signal_lets_what_is_seen_be_handed_in(engine, network, photos, monkeypatch):
+    source = FolderSource(photos)
+    right = Worker.look
+
+    def looks(*arguments):
+        right(*arguments)
+        monkeypatch.setattr(interrupt._State, "asked", True)
+
+    monkeypatch.setattr(interrupt._State, "asked", False)
+    monkeypatch.setattr(Worker, "look", looks)
+    begun, told = look(engine(2), source)
+    assert len(begun.seen) == 2  # of three
+    assert told[-1] == 16
+    monkeypatch.undo()
+    monkeypatch.setattr(Worker, "look", right)
+    rest, _ = look(engine(1), source, begun)
+    here, _ = look(LocalEngine(network, "cpu"), source)
+    same(here, rest)
+
+
+@pytest.mark.usefixtures("small_runs")
 def test_a_pass_survives_its_workers(engine, network, photos, monkeypatch):
     source = FolderSource(photos)
     here, _ = look(LocalEngine(network, "cpu"), source)
