@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from atlas.config import Config, SiteSection
 from atlas.dataset import Dataset
@@ -29,10 +29,15 @@ from atlas.renders import facts_of as facts_of
 from atlas.repair import Finding, repair
 from atlas.site import SiteOptions, SiteReport, build_site
 from atlas.site.catalogue import Catalogue
+from atlas.site.files import check_links
 from atlas.site.media import Media, SheetIndex
+from atlas.site.resources import overlay
 from atlas.site.text import clean
 from atlas.stamp import Memo, keep
 from atlas.store import Store
+
+if TYPE_CHECKING:
+    from atlas.engines.ray import RayEngine
 
 MANY = 2000
 """Files of a store that take long enough to check for a word about it."""
@@ -84,7 +89,8 @@ class Project:
         self.config, self.quiet = config, quiet
         self.report = Report()
         self._start = time.monotonic()
-        self.device = pick_device(config.render.device)
+        self._engine = _engine_of(config, quiet)
+        self.device = _own_device(config)
         self.network: GoogLeNet = load_model(config.model.name, config.model.weights)
         chosen = config.dataset
         source = open_source(chosen.source, chosen.limit) if chosen.source else None
@@ -92,13 +98,19 @@ class Project:
         recipe = recipe_of(config.render)
         make_plan(config, recipe, self.network, None, self.device)
         with ExitStack() as stack:
+            planned = self.device
+            if self._engine is not None:
+                stack.callback(self._engine.close)
+                if config.render.address is not None and access == "write":
+                    planned = self._engine.device(config.render.device)
+                self._engine.begin(self.network, planned)
             self.store: Store = stack.enter_context(opened(config.store, access, doing))
             found = self._repaired() if access == "write" else []
             fingerprint = None
             if source is not None:
                 with self.store.transaction():
                     fingerprint = source.fingerprint(self.store.file_digest)
-            self.plan: Plan = make_plan(config, recipe, self.network, fingerprint, self.device)
+            self.plan: Plan = make_plan(config, recipe, self.network, fingerprint, planned)
             self.report.damaged = self._named(found)
             self.network.to(self.device)
             self.dataset: Dataset | None = None
@@ -112,6 +124,7 @@ class Project:
                     self.device,
                     chosen.examples,
                     quiet,
+                    self._engine,
                 )
             self._opened = stack.pop_all()
 
@@ -148,7 +161,9 @@ class Project:
         self, shard: tuple[int, int] = (1, 1), dry_run: bool = False, retry: bool = False
     ) -> None:
         """Render what the store lacks of the plan's chunks, and with `retry` what failed."""
-        renders = Renders(self.network, self.plan, self.store, self.device, self.quiet)
+        renders = Renders(
+            *(self.network, self.plan, self.store, self.device, self.quiet, self._engine)
+        )
         made = renders.make(shard, dry_run, retry)
         self.report.rendered, self.report.reused = made.rendered, made.reused
         self.report.failed = [str(failure) for failure in made.failed]
@@ -224,6 +239,9 @@ class Project:
         """Fail before the work, not after it, if the site cannot be written."""
         out = self.config.site.out
         check_folder(out, "the site to")
+        check_links(out)
+        for name in ("templates", "content"):
+            overlay(name, getattr(self.config.site, name))
         if self.store.writable:
             sweep(out)
 
@@ -240,6 +258,24 @@ def options_of(site: SiteSection) -> SiteOptions:
         templates=site.templates,
         content=site.content,
     )
+
+
+def _engine_of(config: Config, quiet: bool) -> RayEngine | None:
+    """The engine a config asks for, None for this process itself."""
+    if config.render.engine == "local":
+        return None
+    from atlas.engines.ray import RayEngine
+
+    return RayEngine(config.render.address, config.render.workers, quiet)
+
+
+def _own_device(config: Config) -> str:
+    """What this process computes on; of a cluster's GPUs it may itself have none."""
+    import torch
+
+    wanted = config.render.device
+    elsewhere = wanted == "cuda" and config.render.address is not None
+    return pick_device("auto" if elsewhere and not torch.cuda.is_available() else wanted)
 
 
 def pick_device(wanted: str) -> str:

@@ -18,6 +18,7 @@ from atlas.options import (
     common,
     config_of,
     measures,
+    of_engine,
     of_recipe,
     of_site,
     shard_of,
@@ -41,6 +42,7 @@ def cli() -> None:
 @cli.command()
 @common
 @of_site
+@of_engine
 @retries
 def build(**options: Any) -> None:
     """Render, collect examples and write the site; does only what is missing."""
@@ -59,6 +61,7 @@ def build(**options: Any) -> None:
 
 @cli.command()
 @common
+@of_engine
 @retries
 def render(**options: Any) -> None:
     """Render what the store lacks; no examples, no pages."""
@@ -68,6 +71,7 @@ def render(**options: Any) -> None:
 
 @cli.command()
 @common
+@of_engine
 def examples(**options: Any) -> None:
     """Collect the dataset examples the store lacks; no renders, no pages."""
 

@@ -9,9 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from atlas.errors import ConfigError
+from atlas.inputs import read_regular
 
 Kind = Literal["neuron", "positive", "diverse", "negative"]
 Format = Literal["avif", "webp", "jpeg"]
@@ -41,8 +50,18 @@ class ModelSection(_Section):
     weights: File | None = None
 
 
+def _cluster(value: str) -> str:
+    match = re.fullmatch(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", value, re.ASCII)
+    if match is None or not 0 < int(match[1]) < 65536:
+        raise ValueError("should be HOST:PORT of a Ray cluster")
+    return value
+
+
 class RenderSection(_Section):
     """``[render]``: what is optimized and how. `chunk` is units per batch (0: by the device).
+
+    `engine` does it, and the pass over the dataset; of ``ray``, `address` is a running cluster's
+    (by default one of its own is started) and `workers` how many processes share the work.
 
     What is None comes from the preset. `regularize` is a list of names (`optvis.regularizer`);
     `colours`, `spectrum` and `patches` are files that ``atlas measure-…`` made.
@@ -72,8 +91,17 @@ class RenderSection(_Section):
     )
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    engine: Literal["local"] = "local"
+    engine: Literal["local", "ray"] = "local"
+    address: Annotated[str, AfterValidator(_cluster)] | None = None
+    workers: Annotated[int, Field(ge=1, le=10_000)] | None = None
     chunk: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("address", "workers")
+    @classmethod
+    def _of_ray(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and info.data.get("engine", "ray") != "ray":
+            raise ValueError("goes with engine ray")
+        return value
 
 
 RECIPE_KEYS = (
@@ -143,6 +171,9 @@ class Config(_Section):
     show: ShowSection = ShowSection()
 
 
+_LARGEST = 4 << 20
+"""Bytes of a config: a unit spec of every channel takes 80,000."""
+
 _PATHS = (
     ("store",),
     ("model", "weights"),
@@ -156,7 +187,11 @@ _PATHS = (
 )
 
 # What a file says of these goes with what it says of the first: another model has other weights.
-_BELONGS = {"model.name": ("weights",), "render.preset": ("size", "steps")}
+_BELONGS = {
+    "model.name": ("weights",),
+    "render.preset": ("size", "steps"),
+    "render.engine": ("address", "workers"),
+}
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
@@ -197,9 +232,11 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(read_regular(path, _LARGEST).decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"config {path} cannot be read: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"config {path} is not TOML: lists inside of each other") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {path} is not TOML: {error}") from error
 

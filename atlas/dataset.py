@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from atlas.engines import Engine
 from atlas.examples.sources import Source
 from atlas.examples.table import ExampleTable, pack, unpack
 from atlas.fields import PHOTOGRAPHS, Fields
@@ -22,6 +23,7 @@ class Dataset:
         network: on `device`.
         fingerprint: of the source.
         k: examples a side.
+        engine: passes over the photographs; by default this process does.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class Dataset:
         device: str,
         k: int,
         quiet: bool = False,
+        engine: Engine | None = None,
     ) -> None:
+        self._engine = engine
         self._network, self.source, self.fingerprint = network, source, fingerprint
         self._plan, self._store, self._device = plan, store, device
         self._k, self._quiet = k, quiet
@@ -89,6 +93,7 @@ class Dataset:
             self._plan.viewing,
             self._store,
             self._device,
+            self._engine,
         )
 
     def illustrate(self) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 
 from atlas import interrupt
 from atlas.config import MOST_SHARDS
+from atlas.engines import Engine
+from atlas.engines.local import LocalEngine
 from atlas.errors import WorkError
 from atlas.examples.checkpoint import pack_state, unpack_state
 from atlas.examples.collect import (
@@ -20,14 +22,12 @@ from atlas.examples.collect import (
     chunks,
     columns_of,
     finish,
-    passing,
     places,
 )
 from atlas.examples.receptive import ReceptiveField
 from atlas.examples.sources import Source, is_still
 from atlas.examples.state import State
 from atlas.examples.view import Viewing
-from atlas.examples.workers import decoding
 from atlas.keys import PART, PASS
 from atlas.models.network import Network
 from atlas.store import Store, key_of, lost
@@ -46,6 +46,7 @@ class Survey:
         dataset: the source's fingerprint.
         fields: of the layers to follow, by name, the field that crops are cut by.
         k: examples a side.
+        engine: does the work; by default this process does.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Survey:
         viewing: Viewing,
         store: Store,
         device: str,
+        engine: Engine | None = None,
     ) -> None:
+        self._engine = engine or LocalEngine(network, device)
         self._network, self._source, self._layers = network, source, tuple(fields)
         self._fields, self._dataset = fields, dataset
         self._k, self._viewing, self._store, self._device = k, viewing, store, device
@@ -161,17 +164,15 @@ class Survey:
             state = State.empty(channels, places(self._source, self._k), self._device)
         kept, last = state, time.monotonic()
         advance(state.images + len(state.skipped))
-        with interrupt.patient(), decoding(self.size(part) - state.images) as workers:
-            going = passing(
-                self._network,
+        with interrupt.patient():
+            going = self._engine.look(
                 self._source,
                 self._layers,
                 state,
                 self._viewing,
+                self._k,
                 chunks(self._source, part),
-                self._device,
                 advance,
-                workers,
             )
             for state in going:
                 enough = state.images - kept.images >= EVERY_IMAGES

@@ -65,6 +65,11 @@ class Forked:
             env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
         )
 
+    @property
+    def pid(self) -> int:
+        """The process whose children the commands are."""
+        return self._server.pid
+
     def __enter__(self) -> Self:
         return self
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from atlas.durable import cannot_write
 from atlas.errors import OutputError
+from atlas.inputs import leads_out
 
 _NAME = r"[A-Za-z0-9][\w.-]*"
 _IMAGE = r"(?:avif|webp|jpg)"
@@ -90,6 +91,19 @@ def files_of_manifest(out: Path) -> set[str]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()
     return {path for path in found if _is_ours(path)}
+
+
+def check_links(out: Path) -> None:
+    """Make sure that whatever is written below `out` ends up there.
+
+    Raises:
+        OutputError: a folder in it is a link that leads elsewhere.
+    """
+    for folder, names, _ in os.walk(out):
+        for name in names:
+            path = Path(folder, name)
+            if path.is_symlink() and leads_out(path, out):
+                raise OutputError(f"{path} is a link out of the site; remove it")
 
 
 def prune(out: Path, old: Iterable[str], keep: Iterable[str]) -> int:
