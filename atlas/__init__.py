@@ -130,9 +130,9 @@ def build(config: Config, *, quiet: bool = True) -> Report:
     """Build a whole atlas: render and collect what the store lacks, then write the site."""
     from atlas.build import Project
 
-    project = Project(config, quiet)
-    project.check_out()
-    project.render()
-    project.examples()
-    project.pages()
-    return project.finish()
+    with Project(config, quiet) as project:
+        project.check_out()
+        project.render()
+        project.examples()
+        project.pages()
+        return project.finish()

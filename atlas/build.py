@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from atlas.config import Config, SiteSection
 from atlas.dataset import Dataset
@@ -15,6 +15,7 @@ from atlas.errors import AtlasError
 from atlas.examples.sources import open_source
 from atlas.failures import memory_explained
 from atlas.gather import StoreMedia, gather
+from atlas.keys import PART, PASS, key_of, name_of
 from atlas.memory import give_freed_memory_back
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import load_model
@@ -28,10 +29,15 @@ from atlas.renders import facts_of as facts_of
 from atlas.repair import Finding, repair
 from atlas.site import SiteOptions, SiteReport, build_site
 from atlas.site.catalogue import Catalogue
+from atlas.site.files import check_links
 from atlas.site.media import Media, SheetIndex
+from atlas.site.resources import overlay
 from atlas.site.text import clean
 from atlas.stamp import Memo, keep
 from atlas.store import Store
+
+if TYPE_CHECKING:
+    from atlas.engines.ray import RayEngine
 
 MANY = 2000
 """Files of a store that take long enough to check for a word about it."""
@@ -83,7 +89,8 @@ class Project:
         self.config, self.quiet = config, quiet
         self.report = Report()
         self._start = time.monotonic()
-        self.device = pick_device(config.render.device)
+        self._engine = _engine_of(config, quiet)
+        self.device = _own_device(config)
         self.network: GoogLeNet = load_model(config.model.name, config.model.weights)
         chosen = config.dataset
         source = open_source(chosen.source, chosen.limit) if chosen.source else None
@@ -91,13 +98,19 @@ class Project:
         recipe = recipe_of(config.render)
         make_plan(config, recipe, self.network, None, self.device)
         with ExitStack() as stack:
+            planned = self.device
+            if self._engine is not None:
+                stack.callback(self._engine.close)
+                if config.render.address is not None and access == "write":
+                    planned = self._engine.device(config.render.device)
+                self._engine.begin(self.network, planned)
             self.store: Store = stack.enter_context(opened(config.store, access, doing))
             found = self._repaired() if access == "write" else []
             fingerprint = None
             if source is not None:
                 with self.store.transaction():
                     fingerprint = source.fingerprint(self.store.file_digest)
-            self.plan: Plan = make_plan(config, recipe, self.network, fingerprint, self.device)
+            self.plan: Plan = make_plan(config, recipe, self.network, fingerprint, planned)
             self.report.damaged = self._named(found)
             self.network.to(self.device)
             self.dataset: Dataset | None = None
@@ -111,6 +124,7 @@ class Project:
                     self.device,
                     chosen.examples,
                     quiet,
+                    self._engine,
                 )
             self._opened = stack.pop_all()
 
@@ -137,15 +151,19 @@ class Project:
 
     def _named(self, found: list[Finding]) -> list[str]:
         """Findings in words: a file of which the manifest knew nothing is named by the plan."""
-        renders = {key: render for render, key in self.plan.keys.items()} if found else {}
-        names = {key: f"{r.unit} {r.kind} {r.number}" for key, r in renders.items()}
-        return [f"{names.get(one.key or '', one.name)}: {one.harm}" for one in found]
+        if not found:
+            return []
+        recipes = [*self.plan.renders.values(), *self.plan.examples.values()]
+        names = {key_of(recipe): name_of(recipe) for recipe in recipes}
+        return [str(replace(one, name=names.get(one.key or "", one.name))) for one in found]
 
     def render(
         self, shard: tuple[int, int] = (1, 1), dry_run: bool = False, retry: bool = False
     ) -> None:
         """Render what the store lacks of the plan's chunks, and with `retry` what failed."""
-        renders = Renders(self.network, self.plan, self.store, self.device, self.quiet)
+        renders = Renders(
+            *(self.network, self.plan, self.store, self.device, self.quiet, self._engine)
+        )
         made = renders.make(shard, dry_run, retry)
         self.report.rendered, self.report.reused = made.rendered, made.reused
         self.report.failed = [str(failure) for failure in made.failed]
@@ -157,9 +175,8 @@ class Project:
         layers, missing = self.dataset.layers, self.dataset.missing()
         self.report.tables, self.report.tables_reused = len(missing), len(layers) - len(missing)
         if missing and not dry_run:
-            wanted = missing if shard == (1, 1) else layers
             with memory_explained("passing over the photographs", "fewer layers need less"):
-                self.report.tables = self.dataset.collect(wanted, shard)
+                self.report.tables = self.dataset.collect(shard)
             table = self.dataset.table(missing[0])
             self.report.images = table.images if table else 0
         if skipped := self.dataset.skipped():
@@ -168,14 +185,14 @@ class Project:
                 f"skipped {len(skipped)} unreadable of {len(self.dataset.source)} images: {names}"
             )
         if shard == (1, 1) and not dry_run and not self.dataset.missing():
-            self._drop_parts()
+            self._drop_states()
 
-    def _drop_parts(self) -> None:
-        """Parts of a pass that shards have made are of no use once there are tables of them."""
+    def _drop_states(self) -> None:
+        """States of a pass are of no use once there are tables of them."""
         references = References(self.plan, passed=True)
-        parts = self.store.manifest.rows("examples-part")
-        recipes = {part.key: self.store.recipe(part.key) for part in parts}
-        used = [key for key, recipe in recipes.items() if recipe and references.is_part(recipe)]
+        states = [row for stage in (PART, PASS) for row in self.store.manifest.rows(stage)]
+        recipes = {state.key: self.store.recipe(state.key) for state in states}
+        used = [key for key, recipe in recipes.items() if recipe and references.is_of_pass(recipe)]
         if used:
             self.store.drop(used)
 
@@ -222,6 +239,9 @@ class Project:
         """Fail before the work, not after it, if the site cannot be written."""
         out = self.config.site.out
         check_folder(out, "the site to")
+        check_links(out)
+        for name in ("templates", "content"):
+            overlay(name, getattr(self.config.site, name))
         if self.store.writable:
             sweep(out)
 
@@ -238,6 +258,24 @@ def options_of(site: SiteSection) -> SiteOptions:
         templates=site.templates,
         content=site.content,
     )
+
+
+def _engine_of(config: Config, quiet: bool) -> RayEngine | None:
+    """The engine a config asks for, None for this process itself."""
+    if config.render.engine == "local":
+        return None
+    from atlas.engines.ray import RayEngine
+
+    return RayEngine(config.render.address, config.render.workers, quiet)
+
+
+def _own_device(config: Config) -> str:
+    """What this process computes on; of a cluster's GPUs it may itself have none."""
+    import torch
+
+    wanted = config.render.device
+    elsewhere = wanted == "cuda" and config.render.address is not None
+    return pick_device("auto" if elsewhere and not torch.cuda.is_available() else wanted)
 
 
 def pick_device(wanted: str) -> str:

@@ -11,13 +11,14 @@ import click
 
 from atlas import __version__, cli_site, cli_store
 from atlas.cli_store import retries
-from atlas.errors import AtlasError, ConfigError, RecipeError
+from atlas.errors import AtlasError, ConfigError, RecipeError, in_one_line
 from atlas.interrupt import CODE, MESSAGE, guarded
 from atlas.options import (
     TakesMinus,
     common,
     config_of,
     measures,
+    of_engine,
     of_recipe,
     of_site,
     shard_of,
@@ -41,6 +42,7 @@ def cli() -> None:
 @cli.command()
 @common
 @of_site
+@of_engine
 @retries
 def build(**options: Any) -> None:
     """Render, collect examples and write the site; does only what is missing."""
@@ -59,6 +61,7 @@ def build(**options: Any) -> None:
 
 @cli.command()
 @common
+@of_engine
 @retries
 def render(**options: Any) -> None:
     """Render what the store lacks; no examples, no pages."""
@@ -68,6 +71,7 @@ def render(**options: Any) -> None:
 
 @cli.command()
 @common
+@of_engine
 def examples(**options: Any) -> None:
     """Collect the dataset examples the store lacks; no renders, no pages."""
 
@@ -287,5 +291,5 @@ def main() -> None:
 def _fail(message: str, code: int, verbose: bool) -> None:
     if verbose:
         traceback.print_exc()
-    click.echo("atlas: " + " ".join(message.split()), err=True)
+    click.echo(f"atlas: {in_one_line(message)}", err=True)
     sys.exit(code)

@@ -44,7 +44,7 @@ def status(verify: bool, as_json: bool, **options: Any) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clean(keep: tuple[str, ...], yes: bool, **options: Any) -> None:
     """Drop from the store what the config does not refer to; asks first."""
-    from atlas.status import drop, waste_of
+    from atlas.status import waste_of
 
     with ExitStack() as stack:
         project = stack.enter_context(_project(options, "read" if options["dry_run"] else "write"))
@@ -56,12 +56,12 @@ def clean(keep: tuple[str, ...], yes: bool, **options: Any) -> None:
         waste = waste_of(project.store, [project, *others])
         if options["dry_run"]:
             click.echo(f"would drop {waste}")
-        elif not waste.entries and not waste.passes:
+        elif not waste.entries:
             click.echo("nothing to drop")
         else:
             if not yes and not _agreed(f"drop {waste} from {project.store.folder}?"):
                 raise WorkError("nothing was dropped")
-            drop(project.store, waste)
+            project.store.drop(entry.key for entry in waste.entries)
             click.echo(f"dropped {waste}")
 
 

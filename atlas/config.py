@@ -9,12 +9,34 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from atlas.errors import ConfigError
+from atlas.inputs import read_regular
 
 Kind = Literal["neuron", "positive", "diverse", "negative"]
 Format = Literal["avif", "webp", "jpeg"]
+
+MOST_SHARDS = 256
+"""Shares that a build may be cut into: whoever joins them looks for parts of so many."""
+
+
+def _nameable(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("no file can have a NUL character in its name")
+    return path
+
+
+File = Annotated[Path, AfterValidator(_nameable)]
+"""A file or folder, which may not be there yet."""
 
 
 class _Section(BaseModel):
@@ -25,11 +47,21 @@ class ModelSection(_Section):
     """``[model]``: which network, and the file its weights come from."""
 
     name: str = "googlenet"
-    weights: Path | None = None
+    weights: File | None = None
+
+
+def _cluster(value: str) -> str:
+    match = re.fullmatch(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", value, re.ASCII)
+    if match is None or not 0 < int(match[1]) < 65536:
+        raise ValueError("should be HOST:PORT of a Ray cluster")
+    return value
 
 
 class RenderSection(_Section):
     """``[render]``: what is optimized and how. `chunk` is units per batch (0: by the device).
+
+    `engine` does it, and the pass over the dataset; of ``ray``, `address` is a running cluster's
+    (by default one of its own is started) and `workers` how many processes share the work.
 
     What is None comes from the preset. `regularize` is a list of names (`optvis.regularizer`);
     `colours`, `spectrum` and `patches` are files that ``atlas measure-…`` made.
@@ -43,10 +75,10 @@ class RenderSection(_Section):
     parameterization: str = "fourier"
     decay: float = 1.0
     decorrelate: bool = True
-    colours: Path | None = None
-    spectrum: Path | None = None
-    patches: Path | None = None
-    start: Path | None = None
+    colours: File | None = None
+    spectrum: File | None = None
+    patches: File | None = None
+    start: File | None = None
     regularize: tuple[str, ...] | None = None
     optimizer: str = "adam"
     learning_rate: float | None = None
@@ -59,8 +91,17 @@ class RenderSection(_Section):
     )
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    engine: Literal["local"] = "local"
+    engine: Literal["local", "ray"] = "local"
+    address: Annotated[str, AfterValidator(_cluster)] | None = None
+    workers: Annotated[int, Field(ge=1, le=10_000)] | None = None
     chunk: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("address", "workers")
+    @classmethod
+    def _of_ray(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and info.data.get("engine", "ray") != "ray":
+            raise ValueError("goes with engine ray")
+        return value
 
 
 RECIPE_KEYS = (
@@ -100,7 +141,7 @@ class SiteSection(_Section):
     inside of it: a file ``media/x`` of the site is then looked for at ``media_base_url/media/x``.
     """
 
-    out: Path = Path("site")
+    out: File = Path("site")
     title: str = "Channel atlas"
     format: Format = "avif"
     quality: Annotated[int, Field(ge=1, le=100)] = 45
@@ -108,8 +149,8 @@ class SiteSection(_Section):
     publish_examples: bool = True
     url: Address | None = None
     media_base_url: Address | None = None
-    templates: Path | None = None
-    content: Path | None = None
+    templates: File | None = None
+    content: File | None = None
 
 
 class ShowSection(_Section):
@@ -122,13 +163,16 @@ class Config(_Section):
     """A whole atlas. Paths are as the process sees them: relative ones are already resolved."""
 
     units: str = "all"
-    store: Path = Path("store")
+    store: File = Path("store")
     model: ModelSection = ModelSection()
     render: RenderSection = RenderSection()
     dataset: DatasetSection = DatasetSection()
     site: SiteSection = SiteSection()
     show: ShowSection = ShowSection()
 
+
+_LARGEST = 4 << 20
+"""Bytes of a config: a unit spec of every channel takes 80,000."""
 
 _PATHS = (
     ("store",),
@@ -143,7 +187,11 @@ _PATHS = (
 )
 
 # What a file says of these goes with what it says of the first: another model has other weights.
-_BELONGS = {"model.name": ("weights",), "render.preset": ("size", "steps")}
+_BELONGS = {
+    "model.name": ("weights",),
+    "render.preset": ("size", "steps"),
+    "render.engine": ("address", "workers"),
+}
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
@@ -184,9 +232,11 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(read_regular(path, _LARGEST).decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"config {path} cannot be read: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"config {path} is not TOML: lists inside of each other") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {path} is not TOML: {error}") from error
 

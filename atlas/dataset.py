@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from atlas.engines import Engine
 from atlas.examples.sources import Source
 from atlas.examples.table import ExampleTable, pack, unpack
 from atlas.fields import PHOTOGRAPHS, Fields
@@ -12,7 +13,7 @@ from atlas.models.network import Network
 from atlas.plan import Plan
 from atlas.progress import Progress
 from atlas.store import Store, key_of
-from atlas.survey import Survey
+from atlas.survey import WHOLE, Survey
 
 
 class Dataset:
@@ -22,6 +23,7 @@ class Dataset:
         network: on `device`.
         fingerprint: of the source.
         k: examples a side.
+        engine: passes over the photographs; by default this process does.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class Dataset:
         device: str,
         k: int,
         quiet: bool = False,
+        engine: Engine | None = None,
     ) -> None:
+        self._engine = engine
         self._network, self.source, self.fingerprint = network, source, fingerprint
         self._plan, self._store, self._device = plan, store, device
         self._k, self._quiet = k, quiet
@@ -50,15 +54,37 @@ class Dataset:
         """Layers whose tables the store lacks."""
         return [layer for layer in self.layers if self.table(layer) is None]
 
-    def collect(self, layers: Sequence[str], shard: tuple[int, int] = (1, 1)) -> int:
+    def collect(self, shard: tuple[int, int] = (1, 1)) -> int:
         """Pass over the dataset, or a shard's part of it, and keep the tables there are then.
 
+        A pass that was begun for all layers goes on for all, also if some tables are there already.
+
         Returns:
-            How many tables that is: none, as long as other shards have not done their part.
+            How many tables were made: none, as long as other shards have not done their part.
         """
+        missing, survey = self.missing(), self._survey(self.layers)
+        if shard == WHOLE and len(missing) < len(self.layers) and not survey.begun():
+            survey = self._survey(missing)
+        with Progress("photographs", survey.size(shard), "images", self._quiet) as progress:
+            if shard == WHOLE:
+                found = survey.whole(progress.advance)
+            else:
+                part = survey.part(shard, progress.advance)
+                if part is None:
+                    return 0
+                found = part
+        with self._store.transaction():
+            for layer in missing:
+                table = found.tables[layer]
+                facts = {"images": table.images, "labels": table.labels, "skipped": found.skipped}
+                self._store.put_arrays(self._plan.examples[layer], pack(table), facts)
+        survey.forget(shard)
+        return len(missing)
+
+    def _survey(self, layers: Sequence[str]) -> Survey:
         if self.source.windows:  # which windows are chosen depends on what crops would show
             self._measure(layers)
-        survey = Survey(
+        return Survey(
             self._network,
             self.source,
             self.fingerprint,
@@ -67,19 +93,8 @@ class Dataset:
             self._plan.viewing,
             self._store,
             self._device,
+            self._engine,
         )
-        with Progress("photographs", survey.size(shard), "images", self._quiet) as progress:
-            if shard == (1, 1):
-                found = survey.whole(progress.advance)
-            else:
-                part = survey.part(shard, progress.advance)
-                if part is None:
-                    return 0
-                found = part
-        for layer, table in found.tables.items():
-            facts = {"images": table.images, "labels": table.labels, "skipped": found.skipped}
-            self._store.put_arrays(self._plan.examples[layer], pack(table), facts)
-        return len(found.tables)
 
     def illustrate(self) -> None:
         """Measure the fields that crops are cut by, and make the maps over whole photographs, once

@@ -16,7 +16,7 @@ from atlas.errors import AtlasError, OutputError, WorkError
 PREFIX = ".part-"
 """How the names of unfinished files begin."""
 
-_UNFINISHED = re.compile(r"\.part-\w{8}|\.atlas-\w{8}\.tmp")
+UNFINISHED = re.compile(r"\.part-\w{8}|\.atlas-\w{8}\.tmp")
 """Names of unfinished files, of ours and of `atlas.site.files`, and of nothing else."""
 
 SETTLED = 2.0
@@ -66,7 +66,7 @@ def write_atomically(path: Path, data: bytes, synced: bool = True) -> None:
         OutputError: there can be no such file.
     """
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         handle, name = tempfile.mkstemp(prefix=PREFIX, dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -82,6 +82,14 @@ def write_atomically(path: Path, data: bytes, synced: bool = True) -> None:
             raise
         if synced:
             _sync_folder(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that they outlast a loss of power."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -115,7 +123,7 @@ def check_folder(folder: Path, what: str = "") -> None:
         WorkError, OutputError: they cannot.
     """
     with explained(folder, what):
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
 
@@ -128,7 +136,7 @@ def sweep(folder: Path) -> int:
     swept = 0
     for parent, _, names in os.walk(folder):
         for name in names:
-            if _UNFINISHED.fullmatch(name):
+            if UNFINISHED.fullmatch(name):
                 with suppress(OSError):
                     os.unlink(os.path.join(parent, name))
                     swept += 1

@@ -7,6 +7,12 @@ with its `exit_code` (DESIGN: 1 work failed, 2 bad usage, config or input).
 from __future__ import annotations
 
 
+def in_one_line(message: str) -> str:
+    """A message as it may be shown: on one line, and what a terminal would obey spelled out."""
+    flat = " ".join(message.split())
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in flat)
+
+
 class AtlasError(Exception):
     """Base of all errors that are explained to the user instead of traced."""
 

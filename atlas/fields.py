@@ -9,10 +9,11 @@ from contextlib import suppress
 import numpy as np
 import torch
 
+from atlas.errors import WorkError
 from atlas.examples.decode import UnreadableImageError
 from atlas.examples.effective import SHARE, EffectiveField, effective_fields
 from atlas.examples.receptive import ReceptiveField, theoretical
-from atlas.examples.sources import Source
+from atlas.examples.sources import Source, is_still
 from atlas.examples.view import Viewing
 from atlas.models.network import Network
 from atlas.store import Store, key_of
@@ -40,7 +41,7 @@ class Fields:
         device: str,
     ) -> None:
         self._network, self._source, self._viewing = network, source, viewing
-        self._store, self._device = store, device
+        self._store, self._device, self._dataset = store, device, dataset
         self._shared = {
             "stage": "field",
             "version": VERSION,
@@ -53,7 +54,11 @@ class Fields:
         }
 
     def measure(self, layers: Sequence[str], advance: Callable[[int], None]) -> None:
-        """Measure the fields of layers that the store lacks."""
+        """Measure the fields of layers that the store lacks.
+
+        Raises:
+            WorkError: photographs went away since the dataset was opened.
+        """
         missing = [layer for layer in layers if self.known(layer) is None]
         if not missing:
             return
@@ -89,6 +94,12 @@ class Fields:
             with suppress(UnreadableImageError):
                 views.append(self._viewing.apply(self._source.load(index)))
             advance(done)
+        whole = len(views) == len(indices)
+        if not whole and not is_still(self._source, self._dataset, self._store.file_digest):
+            raise WorkError(
+                f"photographs of {self._source.spec} that were there when it was opened cannot be "
+                "read now; run again when the dataset is as it was"
+            )
         crop = self._viewing.crop
         stacked = np.stack(views) if views else np.empty((0, crop, crop, 3), np.uint8)
         x = torch.from_numpy(stacked).to(self._device).permute(0, 3, 1, 2)

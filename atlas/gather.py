@@ -163,6 +163,7 @@ def _record(
         recipe_sha256=key,
         started=bool(facts["started"]),
         finite=bool(facts.get("finite", True)),
+        reason=str(facts.get("reason", "")),
         robust=number("robust"),
         share=share,
         saturation=number("saturation"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.errors import WorkError
 from atlas.examples.maps import Maps, Wanted, images_of, maps_of
 from atlas.examples.receptive import theoretical
 from atlas.examples.sources import Source
@@ -59,12 +60,22 @@ class Heat:
 
         All layers are looked at even if only some are missing: what else is in a batch changes a
         map by rounding, and may not depend on what an earlier run got done (DESIGN §5).
+
+        Raises:
+            WorkError: a photograph that the tables name cannot be read any more.
         """
         missing = self.missing()
         wanted = self._wanted(tables)
         found = maps_of(
             self._network, self._source, wanted, self._plan.viewing, self._device, advance
         )
+        for one in wanted:
+            if one.channel not in found.get(one.layer, {}):
+                raise WorkError(
+                    f"{self._source.items[one.image].id} of {self._source.spec}, which has the "
+                    f"examples of {one.layer}:{one.channel}, cannot be read any more; run again "
+                    "when the dataset is as it was"
+                )
         for layer in missing:
             maps = found.get(layer, {})
             channels = sorted(maps)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+from atlas.errors import AtlasError
 
 MESSAGE = "interrupted; what was finished is kept, run again to go on"
 CODE = 130
@@ -29,14 +30,26 @@ class _State:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Have the signals handled as this module says, in the main thread of a program."""
+    """Have the signals handled as this module says, in the main thread of a program.
+
+    Raises:
+        KeyboardInterrupt: a signal came, also where others took it for an error of their own, as
+            does an import in which it comes.
+    """
     before = [signal.signal(number, _on_signal) for number in _SIGNALS]
     try:
         yield
+    except Exception as error:
+        if _State.asked and not isinstance(error, AtlasError):
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for number, handler in zip(_SIGNALS, before, strict=True):
             signal.signal(number, handler)
         _State.asked = False
+        # Python remembers that an interrupt left an `exec`, as of a dataclass that was being made,
+        # and then ends by that signal, whatever the exit code; the next `exec` makes it forget.
+        exec("")
 
 
 @contextmanager
@@ -66,10 +79,17 @@ def check() -> None:
 
 def _on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     if _State.asked:
-        print(f"\natlas: {MESSAGE}", file=sys.stderr, flush=True)
+        _say(f"\natlas: {MESSAGE}\n")
         os._exit(CODE)
     _State.asked = True
     if not _State.patient:
         raise KeyboardInterrupt
-    if sys.stderr.isatty():
-        print("\nstops after this batch; once more stops at once", file=sys.stderr, flush=True)
+    if os.isatty(2):
+        _say("\nstops after this batch; once more stops at once\n")
+
+
+def _say(text: str) -> None:
+    """On stderr, past its buffer: a signal may come in the middle of a print, which cannot be
+    entered twice."""
+    with suppress(OSError):
+        os.write(2, text.encode())

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 
 from atlas.envelope import canonical
 
+PART, PASS = "examples-part", "examples-pass"
+"""Stages of what a pass over photographs leaves before there are tables: the state at the end of a
+shard's part, and the state that one which was interrupted goes on from."""
+
 
 def key_of(recipe: Mapping[str, object]) -> str:
     """The store's key for a recipe: sha256 of its canonical JSON, hex."""
@@ -19,7 +23,8 @@ def name_of(recipe: Mapping[str, object]) -> str:
     names = {
         "render": f"{of('layer')}:{of('channel')} {of('kind')} {of('number')}",
         "examples": f"examples of {of('layer')}",
-        "examples-part": "part {} of {} of a dataset pass".format(*_pair(of("part"))),
+        PART: "part {} of {} of a dataset pass".format(*_pair(of("part"))),
+        PASS: "unfinished part {} of {} of a dataset pass".format(*_pair(of("part"))),
         "field": f"receptive field of {of('layer')}",
         "map": f"maps of table {str(of('table'))[:12]}",
     }

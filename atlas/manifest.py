@@ -2,22 +2,23 @@
 
 It is an index and no more: all it knows of entries stands in their own files too (`envelope`), so
 one that is lost or damaged is made anew. Every row carries a checksum of itself, and a row that
-does not match it counts as absent. Beside the manifest, ``manifest.sha256`` holds its digest for
-as long as nobody writes: SQLite itself does not notice when a byte changes.
+does not match it counts as absent. A digest of the whole, which SQLite has none of, stands in the
+list beside it for as long as nobody writes (`sums`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
-from atlas.durable import explained, write_atomically
+from atlas.durable import explained
+from atlas.entry import Entry
 from atlas.errors import AtlasError, StoreError, WorkError
+from atlas.sums import NAME as SUMS
+from atlas.sums import Sums, read_sums, write_sums
 
 FORMAT = 2
 """Raised whenever the tables below change; a manifest of another format is made anew."""
@@ -26,6 +27,7 @@ PATIENCE = 30.0
 """Seconds that a reader waits for a writer's transaction, and the other way round."""
 
 _SCHEMA = f"""
+BEGIN;
 CREATE TABLE IF NOT EXISTS entries (
     key TEXT PRIMARY KEY, stage TEXT NOT NULL, suffix TEXT NOT NULL, sha256 TEXT NOT NULL,
     name TEXT NOT NULL, facts TEXT NOT NULL, mark TEXT NOT NULL, seen TEXT NOT NULL
@@ -34,33 +36,10 @@ CREATE TABLE IF NOT EXISTS memo (
     key TEXT PRIMARY KEY, value TEXT NOT NULL, mark TEXT NOT NULL
 ) WITHOUT ROWID;
 PRAGMA user_version = {FORMAT};
+COMMIT;
 """
 
-_CLOSED = "manifest:closed"
-"""The memo that says that the last writer came to its end, and so left a digest."""
-
-
-class Entry(NamedTuple):
-    """A row: an entry's key, stage, suffix, the sha256 of its file, a name for people, its facts as
-    canonical JSON, and how its file looked (`signature`) when it was last known to be whole."""
-
-    key: str
-    stage: str
-    suffix: str
-    sha256: str
-    name: str
-    facts: str
-    seen: str = ""
-
-    @property
-    def file(self) -> str:
-        """The name of its file."""
-        return f"{self.key}.{self.suffix}"
-
-    def known(self) -> dict[str, object]:
-        """Its facts."""
-        facts: dict[str, object] = json.loads(self.facts)
-        return facts
+NAME = "manifest.sqlite"
 
 
 class Manifest:
@@ -72,7 +51,8 @@ class Manifest:
 
     Attributes:
         damage: what was wrong with the one that was found, if anything; this one is then empty.
-        lost_digest: whether somebody removed ``manifest.sha256``.
+        unlisted: what was wrong with the list beside it, if anything.
+        listed: the files of entries that were on that list, by path.
         written: whether anything was.
         in_memory: whether it is empty and will not be kept, because there is none to be read.
 
@@ -82,40 +62,45 @@ class Manifest:
     """
 
     def __init__(self, folder: Path, write: bool, ours: bool) -> None:
-        self._folder, self._path = folder, folder / "manifest.sqlite"
-        self._digest = folder / "manifest.sha256"
+        self._folder, self._path = folder, folder / NAME
         self._write, self.written = write, False
         self._memos: dict[str, str] = {}
-        self.lost_digest = self.in_memory = False
-        there = self._path.exists()
+        self.in_memory = False
+        sums, there = read_sums(folder), self._path.exists()
+        self.listed = {} if sums is None else _entries_of(sums)
+        self.unlisted: str | None = None
+        if sums is None:
+            self.unlisted = "is gone" if there or ours else None
+        elif not sums.whole:
+            self.unlisted = "its bytes have changed"
         gone = "is gone" if ours else None
-        self.damage = self._problem(ours) if there else gone
-        if not write and (self.damage or not there):
+        self.damage = self._problem(ours, sums) if there else gone
+        if not write and (self.damage or self._empty()):
             self.in_memory = True
             self._db = sqlite3.connect(":memory:", isolation_level=None)
             self._db.executescript(_SCHEMA)
             return
-        with explained(self._path):
-            if self.damage:
+        if self.damage:
+            with explained(self._path):
                 Path(f"{self._path}-journal").unlink(missing_ok=True)
                 self._path.unlink(missing_ok=True)
-            fresh = not self._path.exists()
+        if self._empty():
+            self.begin()
         with self._explained():
             self._db = self._connect()
-            if fresh:
-                self._digest.unlink(missing_ok=True)
-                self.written = True
+            if self._empty():
                 self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
-        """Close the manifest; a writer leaves the digest of what it wrote."""
-        done = self.written
-        with suppress(AtlasError):  # without a digest the next one looks more closely, that is all
-            if done:
-                self.remember(_CLOSED, "yes")
-            self._db.close()
-            if done:
-                write_atomically(self._digest, f"{_sha256(self._path)}\n".encode())
+        """Close the manifest; a writer leaves the list of what there is."""
+        # Without a list the next one looks more closely, that is all.
+        with suppress(AtlasError, OSError):
+            try:
+                digests = {row.path: row.sha256 for row in self.rows()} if self.written else {}
+            finally:
+                self._db.close()
+            if self.written:
+                write_sums(self._folder, digests | {NAME: _sha256(self._path)})
 
     def row(self, key: str) -> Entry | None:
         """The entry of a key, if there is one."""
@@ -197,27 +182,30 @@ class Manifest:
             self._db.execute("COMMIT")
 
     def begin(self) -> None:
-        """Before the first write: the digest holds no longer, `close` makes it anew."""
-        if self.written or not self._write:
-            return
-        self.written = True
-        with explained(self._digest):
-            self._digest.unlink(missing_ok=True)
-        with self._explained():
-            self._db.execute("DELETE FROM memo WHERE key = ?", (_CLOSED,))
+        """Before the first write: the manifest's digest holds no longer, `close` lists it anew."""
+        if self._write and not self.written:
+            write_sums(self._folder, self.listed)
+            self.written = True
 
     def _connect(self) -> sqlite3.Connection:
         # One who only reads may have to undo what a writer that was killed left half done.
         place = self._path.resolve().as_uri() + f"?mode={'rwc' if self._write else 'rw'}"
         return sqlite3.connect(place, uri=True, isolation_level=None, timeout=PATIENCE)
 
-    def _problem(self, ours: bool) -> str | None:
+    def _empty(self) -> bool:
+        """Whether there is none yet; a writer that was killed may have left an empty file."""
+        return not self._path.exists() or not self._path.stat().st_size
+
+    def _problem(self, ours: bool, sums: Sums | None) -> str | None:
         """What is wrong with the manifest that is there."""
-        with suppress(OSError):
-            if self._digest.is_file():
-                if self._digest.read_text("latin-1") == f"{_sha256(self._path)}\n":
-                    return None
-                return "differs from its digest in manifest.sha256"
+        # Of a harmed list the line may be harmed too; then the manifest is made anew as well.
+        if sums is not None and (digest := sums.digests.get(NAME)) is not None:
+            if digest == _sha256(self._path):
+                return None
+            if sums == read_sums(self._folder):  # or else a writer has begun or ended just now
+                return f"differs from its digest in {SUMS}"
+        elif sums is not None and sums.whole and self._empty():
+            return None
         try:
             db = self._connect()
             try:
@@ -229,9 +217,6 @@ class Manifest:
                 ((verdict,), *_) = db.execute("PRAGMA quick_check(1)").fetchall()
                 if verdict != "ok":
                     return "is damaged"
-                self.lost_digest = bool(
-                    db.execute("SELECT 1 FROM memo WHERE key = ?", (_CLOSED,)).fetchone()
-                )
             finally:
                 db.close()
         except sqlite3.Error as error:
@@ -258,6 +243,10 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQL
 def _entry(row: tuple[str, ...]) -> Entry | None:
     *fields, mark, seen = row
     return Entry._make((*fields, seen)) if _mark(fields) == mark else None
+
+
+def _entries_of(sums: Sums) -> dict[str, str]:
+    return {path: digest for path, digest in sums.digests.items() if path != NAME}
 
 
 def _mark(fields: Iterable[str]) -> str:

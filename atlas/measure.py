@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from atlas.errors import ConfigError, DatasetError
 from atlas.examples.decode import UnreadableImageError
 from atlas.examples.sources import Source
+from atlas.inputs import read_regular
 from atlas.optvis import colour, patches, spectrum
 from atlas.optvis.colour import ColourStatistics, Matrix, as_matrix
 from atlas.optvis.patches import PatchBase
@@ -34,6 +35,9 @@ SPECTRUM_SIZE = 128
 
 SHIPPED_SPECTRUM = Path(__file__).parent / "optvis" / "data" / "spectrum.safetensors"
 """Measured by ``atlas measure-spectrum`` over one photograph of every ImageNet class."""
+
+_COLOURS = 1 << 20
+"""Bytes of a colours file, which takes some hundred."""
 
 Advance = Callable[[int], None]
 
@@ -88,11 +92,11 @@ def read_colours(path: Path) -> Matrix:
         ConfigError: it cannot be read or is no colours file.
     """
     try:
-        rows = json.loads(path.read_text("utf-8"))["matrix"]
+        rows = json.loads(read_regular(path, _COLOURS))["matrix"]
         return as_matrix(rows)
     except OSError as error:
         raise ConfigError(f"colours {path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path} is no colours file; atlas measure-colours makes them") from error
 
 

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from atlas import interrupt
 from atlas.durable import write_atomically
+from atlas.entry import Entry, entry_of
 from atlas.envelope import EnvelopeError
 from atlas.errors import StoreError
-from atlas.manifest import Entry
+from atlas.keys import PASS
 from atlas.repair import Finding
-from atlas.store import Store, entry_of
+from atlas.store import Store
 
 _NAMED = 5
 """Conflicts that a message names."""
@@ -63,8 +64,9 @@ def merge(
     """
     holding: dict[str, list[tuple[Store, Entry]]] = {}
     for store in (target, *sources):
-        for entry in store.manifest.rows():
-            holding.setdefault(entry.key, []).append((store, entry))
+        for entry in store.entries():
+            if entry.stage != PASS:  # whoever began a pass ends it
+                holding.setdefault(entry.key, []).append((store, entry))
     _check(holding)
     wanted = {key: held for key, held in holding.items() if held[0][0] is not target}
     copied: list[Entry] = []

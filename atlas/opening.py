@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from atlas.errors import StoreError
+from atlas.errors import StoreError, WorkError
 from atlas.lock import Lock
 from atlas.store import Store
 
 Access = Literal["write", "either", "read"]
-"""``write``: alone, or not at all. ``either``: to write where nobody else does, else to read.
+"""``write``: alone, or not at all. ``either``: to write where one can and nobody else does, else to
+read.
 ``read``: nothing on the disk is touched."""
 
 
@@ -44,7 +45,7 @@ def _lock(folder: Path, access: Access, doing: str) -> Lock | None:
         return None
     try:
         return Lock(folder, doing)
-    except StoreError:
+    except (StoreError, WorkError):  # in use, or read-only
         if access == "write":
             raise
         return None

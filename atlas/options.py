@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from atlas.errors import ConfigError, RecipeError
+from atlas.units import quote
 
 if TYPE_CHECKING:
     from atlas.config import Config
@@ -50,7 +51,7 @@ _OPTIONS = (
     click.option("--kinds", metavar="LIST", help="Of neuron,positive,diverse,negative."),
     click.option("--seed", type=int, metavar="N", help="Base seed of all renders."),
     click.option("--device", metavar="NAME", help="auto, cpu or cuda."),
-    click.option("--engine", metavar="NAME", help="local."),
+    click.option("--engine", metavar="NAME", help="local or ray."),
     click.option("--shard", metavar="i/n", help="Do only this share of the work."),
     click.option("--store", metavar="DIR", help="Where finished work is kept."),
     click.option("--out", metavar="PATH", help="Where the site (or the PNG of show) goes."),
@@ -77,6 +78,19 @@ _SITE = (
 def of_site(function: F) -> F:
     """The options of commands that write pages."""
     for option in reversed(_SITE):
+        function = option(function)
+    return function
+
+
+_ENGINE = (
+    click.option("--address", metavar="HOST:PORT", help="Of a running Ray cluster (engine ray)."),
+    click.option("--workers", type=int, metavar="N", help="Processes that share it (engine ray)."),
+)
+
+
+def of_engine(function: F) -> F:
+    """The options of commands that give work to an engine."""
+    for option in reversed(_ENGINE):
         function = option(function)
     return function
 
@@ -142,6 +156,8 @@ def config_of(options: dict[str, Any]) -> Config:
             "render.seed": options["seed"],
             "render.device": options["device"],
             "render.engine": options["engine"],
+            "render.address": options.get("address"),
+            "render.workers": options.get("workers"),
             **{f"render.{name}": options.get(name) for name in RECIPE_KEYS},
             "render.regularize": None if names is None else [n.strip() for n in names.split(",")],
             "site.out": options["out"],
@@ -153,12 +169,18 @@ def config_of(options: dict[str, Any]) -> Config:
 
 def shard_of(text: str | None) -> tuple[int, int]:
     """``i/n`` as numbers."""
+    from atlas.config import MOST_SHARDS
+
     if text is None:
         return 1, 1
     index, slash, count = text.partition("/")
-    if slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
+    numbers = slash and all(part.isdecimal() and len(part) < 10 for part in (index, count))
+    if numbers and 1 <= int(index) <= int(count) <= MOST_SHARDS:
         return int(index), int(count)
-    raise ConfigError(f"shard {text!r} should be i/n with i from 1 to n, such as 2/5")
+    raise ConfigError(
+        f"shard {quote(text)} should be i/n with i from 1 to n, such as 2/5, and n at most "
+        f"{MOST_SHARDS}"
+    )
 
 
 def steps_of(text: str | None) -> tuple[int, ...]:

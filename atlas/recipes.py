@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from atlas import measure
 from atlas.config import RECIPE_KEYS, RenderSection
 from atlas.errors import ObjectiveError, RecipeError
-from atlas.examples.decode import UnreadableImageError, decode
+from atlas.examples.decode import MAX_BYTES, UnreadableImageError, decode
+from atlas.inputs import read_regular
 from atlas.optvis.colour import as_matrix
 from atlas.optvis.leaves import Photo
 from atlas.optvis.recipe import Recipe, from_preset
 from atlas.optvis.regularizer import parse_regularizers
 from atlas.optvis.syntax import Readers
+
+_VECTOR = 64 << 20
+"""Bytes of a direction: 8 million channels."""
 
 
 def recipe_of(render: RenderSection) -> Recipe:
@@ -120,8 +124,7 @@ def read_photo(name: str) -> Photo:
     """
     path = Path(name)
     try:
-        data = path.read_bytes()
-        image = decode(path)
+        image = decode(io.BytesIO(data := read_regular(path, MAX_BYTES)))
     except OSError as error:
         raise ObjectiveError(f"photograph {name} cannot be read: {error.strerror}") from error
     except UnreadableImageError as error:
@@ -134,7 +137,7 @@ def read_photo(name: str) -> Photo:
 
 def _vector(path: Path) -> NDArray[np.floating]:
     try:
-        vector = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        vector = np.load(io.BytesIO(read_regular(path, _VECTOR)), allow_pickle=False)
     except OSError as error:
         raise ObjectiveError(f"direction {path} cannot be read: {error.strerror}") from error
     except (ValueError, EOFError) as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from atlas import fields, heat
-from atlas.manifest import Entry
+from atlas.entry import Entry
+from atlas.keys import PART, PASS, key_of
 from atlas.plan import Plan
-from atlas.store import key_of
 from atlas.units import by_layer
 
 RecipeOf = Callable[[str], Mapping[str, object] | None]
@@ -18,7 +18,8 @@ class References:
     """Tells which entries a plan refers to.
 
     Args:
-        passed: whether all its example tables are there; parts of a pass are of no use then.
+        passed: whether all its example tables are there; what a pass leaves before that is of no
+            use then.
     """
 
     def __init__(self, plan: Plan, passed: bool) -> None:
@@ -42,12 +43,12 @@ class References:
             layer = self._tables.get(str(recipe.get("table")), "")
             channels = self._channels.get(layer)
             return recipe.get("version") == heat.VERSION and recipe.get("channels") == channels
-        return self.is_part(recipe) and not self._passed
+        return self.is_of_pass(recipe) and not self._passed
 
-    def is_part(self, recipe: Mapping[str, object]) -> bool:
-        """Whether this is the recipe of a part of the pass that makes the plan's tables."""
+    def is_of_pass(self, recipe: Mapping[str, object]) -> bool:
+        """Whether this is the recipe of a state of the pass that makes the plan's tables."""
         layers = recipe.get("layers")
-        if recipe.get("stage") != "examples-part" or not isinstance(layers, list) or not layers:
+        if recipe.get("stage") not in (PART, PASS) or not isinstance(layers, list) or not layers:
             return False
         return all(_alike(recipe, self._recipes.get(str(layer)), _PART) for layer in layers)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from atlas import interrupt
 from atlas.cost import layer_costs
-from atlas.engines import local
+from atlas.engines import Engine, Lost
+from atlas.engines.local import LocalEngine
 from atlas.models.network import Network
 from atlas.optvis.optimize import Rendered
 from atlas.optvis.subject import Render
@@ -44,13 +45,21 @@ class Renders:
 
     Args:
         network: on `device`.
+        engine: does the work; by default this process does.
     """
 
     def __init__(
-        self, network: Network, plan: Plan, store: Store, device: str, quiet: bool = False
+        self,
+        network: Network,
+        plan: Plan,
+        store: Store,
+        device: str,
+        quiet: bool = False,
+        engine: Engine | None = None,
     ) -> None:
         self._network, self._plan, self._store = network, plan, store
         self._device, self._quiet = device, quiet
+        self._engine = engine or LocalEngine(network, device)
 
     def make(
         self, shard: tuple[int, int] = (1, 1), dry_run: bool = False, retry: bool = False
@@ -73,11 +82,13 @@ class Renders:
         missing = missing_chunks(chunks, self._plan, have.__contains__)
         keys = [self._plan.keys[render] for chunk in chunks for render in chunk.renders]
         lacking = sum(key not in have for key in keys)
+        lost: list[Failure] = []
         if missing and not dry_run:
             self._store.drop(self._plan.keys[failure.render] for failure in failed)
-            self._work_off(missing, have, lacking)
+            lost = self._work_off(missing, have, lacking)
             have = self._store.rows("render")
-        return Made(lacking, len(keys) - lacking, tuple(self._failures(chunks, have)))
+        made = lacking - len(lost)
+        return Made(made, len(keys) - lacking, (*self._failures(chunks, have), *lost))
 
     def _chunks(self, shard: tuple[int, int]) -> tuple[Chunk, ...]:
         if shard == (1, 1):
@@ -93,14 +104,22 @@ class Renders:
             if (row := have.get(self._plan.keys[render])) and "reason" in row.facts
         ]
 
-    def _work_off(self, chunks: Sequence[Chunk], have: Mapping[str, Row], lacking: int) -> None:
-        done = 0
+    def _work_off(
+        self, chunks: Sequence[Chunk], have: Mapping[str, Row], lacking: int
+    ) -> list[Failure]:
+        """Make and keep what is lacking of some chunks; what was given up without a result."""
+        done, lost = 0, list[Failure]()
+        going = self._engine.render(chunks, self._plan.recipe)
         with (
             Progress("rendering", lacking, "images", self._quiet) as progress,
             interrupt.patient(),
         ):
-            for results in local.run(self._network, chunks, self._plan.recipe, self._device):
+            for results in going:
                 # What is there already stays: other plans may have made it (DESIGN §5).
+                if isinstance(results, Lost):
+                    absent = (r for r in results.chunk.renders if self._plan.keys[r] not in have)
+                    lost += [Failure(render, results.reason) for render in absent]
+                    continue
                 new = [r for r in results if self._plan.keys[r.render] not in have]
                 with self._store.transaction():
                     for result in new:
@@ -108,7 +127,8 @@ class Renders:
                         self._store.put_image(recipe, result.image, facts_of(result))
                 done += len(new)
                 progress.advance(done)
-                interrupt.check()
+            interrupt.check()
+        return lost
 
 
 def facts_of(result: Rendered[Any]) -> dict[str, object]:

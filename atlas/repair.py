@@ -14,11 +14,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
-from atlas.durable import explained, settled, signature, sweep
+from atlas.durable import settled, signature, sweep
+from atlas.entry import Entry, entry_of
 from atlas.envelope import EnvelopeError
-from atlas.manifest import Entry
-from atlas.store import Store, entry_of
+from atlas.errors import in_one_line
+from atlas.keys import PASS
+from atlas.manifest import NAME as MANIFEST
+from atlas.store import Store
+from atlas.sums import NAME as SUMS
+
+_GONE = "its file is gone"
 
 READERS = min(4, os.cpu_count() or 1)
 
@@ -36,14 +43,15 @@ class Finding:
     key: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.harm}"
+        return in_one_line(f"{self.name}: {self.harm}")  # names come out of files
 
 
 @dataclass
 class Examined:
     """What a look at every entry showed.
 
-    `bad` are rows whose file is not what it was, `adopted` entries that the manifest does not know,
+    `bad` are rows whose file is not what it was, `adopted` entries that the manifest does not know
+    as they are,
     `rubbish` names of files that are called like an entry and are none, `looks` the signatures of
     files that were read and are whole, `bytes` how large these are.
     """
@@ -68,28 +76,33 @@ def examine(
     found = Examined()
     manifest = store.manifest
     if manifest.damage:
-        found.findings.append(Finding("manifest.sqlite", f"{manifest.damage}; made anew"))
-    elif manifest.lost_digest:
-        found.findings.append(Finding("manifest.sha256", "deleted; made anew"))
+        found.findings.append(Finding(MANIFEST, f"{manifest.damage}; made anew"))
+    if manifest.unlisted:
+        found.findings.append(Finding(SUMS, f"{manifest.unlisted}; made anew"))
     rows = {entry.file: entry for entry in manifest.rows()}
     present = sorted(store.files())
     for name in sorted(rows.keys() - set(present)):
-        _lost(found, rows[name], "its file is gone")
+        _lost(found, rows[name], _GONE)
+    if manifest.damage:
+        here = {store.path_called(name) for name in present}
+        for path in sorted(manifest.listed):
+            if store.folder / path not in here:
+                found.findings.append(Finding(path, _GONE, Path(path).stem))
     suspects = [name for name in present if deep or _look(store, name) != _seen(rows.get(name))]
     for done, verdict in enumerate(_verdicts(store, suspects, rows), start=1):
         row = rows.get(verdict.name)
         if row is not None and verdict.harm:
             _lost(found, row, verdict.harm)
+        elif verdict.entry is not None:
+            found.adopted.append(verdict.entry)
         elif row is not None:
             found.bytes += verdict.bytes
             if verdict.look:
                 found.looks[row.key] = verdict.look
-        elif verdict.entry is not None:
-            found.adopted.append(verdict.entry)
         else:
             found.rubbish.append(verdict.name)
-            place = f"objects/{verdict.name[:2]}/{verdict.name}"
-            found.findings.append(Finding(place, verdict.harm, verdict.name.partition(".")[0]))
+            place = store.path_called(verdict.name).relative_to(store.folder)
+            found.findings.append(Finding(str(place), verdict.harm, place.stem))
         if progress is not None:
             progress(done, len(suspects))
     return found
@@ -110,16 +123,14 @@ def repair(store: Store, progress: Callable[[int, int], None] | None = None) -> 
             manifest.remove([*broken, *(entry.key for entry in examined.bad)])
             manifest.enter(examined.adopted)
     for name in [*(entry.file for entry in examined.bad), *examined.rubbish]:
-        path = store.path_called(name)
-        with explained(path):
-            path.unlink(missing_ok=True)
-    if manifest.lost_digest:
+        store.delete(name)
+    if manifest.unlisted:
         manifest.begin()
     if examined.looks and (examined.bytes >= WORTH or manifest.written):
         manifest.saw(examined.looks)
     again = {entry.key: entry.name for entry in examined.adopted}
     rows = [f"the row of {again[key]} was damaged; made anew" for key in broken if key in again]
-    return examined.findings + [Finding("manifest.sqlite", row) for row in rows]
+    return examined.findings + [Finding(MANIFEST, row) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -154,7 +165,9 @@ def _judge(store: Store, rows: Mapping[str, Entry], name: str) -> _Verdict:
         return _Verdict(name, harm=str(error) if row is None else "its bytes have changed")
     except OSError as error:
         return _Verdict(name, harm=f"cannot be read: {error.strerror}")
-    return _Verdict(name, entry, harm="" if row is None else "another version of it")
+    # Of a pass there is always another state: a writer was killed before it noted down this one.
+    expected = row is None or entry.stage == PASS
+    return _Verdict(name, entry, harm="" if expected else "another version of it")
 
 
 def _lost(found: Examined, row: Entry, harm: str) -> None:

@@ -6,24 +6,27 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from atlas.build import Project
+from atlas.entry import Entry
+from atlas.errors import in_one_line
+from atlas.keys import PART, PASS
 from atlas.lock import holder
-from atlas.manifest import Entry
 from atlas.progress import in_bytes
 from atlas.references import References
 from atlas.repair import examine
+from atlas.site.text import count
 from atlas.store import Store
 
 _KINDS = {
-    "render": "renders",
-    "examples": "tables of examples",
-    "examples-part": "parts of dataset passes",
-    "field": "receptive fields",
-    "map": "maps",
+    "render": ("render", "renders"),
+    "examples": ("table of examples", "tables of examples"),
+    PART: ("part of a dataset pass", "parts of dataset passes"),
+    PASS: ("unfinished dataset pass", "unfinished dataset passes"),
+    "field": ("receptive field", "receptive fields"),
+    "map": ("layer's maps", "layers' maps"),
 }
-"""What entries of a stage are called."""
+"""What an entry of a stage is called, and several are."""
 
 _LISTED = 20
 """Failures and damaged entries that the text names; the JSON has all."""
@@ -33,9 +36,10 @@ _LISTED = 20
 class Status:
     """A store beside a plan.
 
-    `orphaned` are entries that the plan does not refer to, `unfinished` the files that passes over
-    the photographs go on from, `foreign` files among the entries that are none. `failed` and
-    `damaged` are (name, reason). Sizes are in bytes.
+    `parts` are states of shards that tables of examples will be made of, `orphaned` entries that
+    the plan does not refer to, `unfinished` passes over the photographs that the next run goes on
+    with, `foreign` files among the entries that are none. `failed` and `damaged` are (name,
+    reason). Sizes are in bytes.
     """
 
     store: str
@@ -47,6 +51,7 @@ class Status:
     tables_planned: int
     tables_done: int
     tables_missing: tuple[str, ...]
+    parts: int
     failed: tuple[tuple[str, str], ...]
     orphaned: int
     orphaned_bytes: int
@@ -71,10 +76,12 @@ class Status:
         if self.tables_planned:
             line = f"examples   {self.tables_done} of {self.tables_planned} layers done"
             missing = ", ".join(self.tables_missing)
-            text.append(line + (f", missing: {missing}" if missing else ""))
+            line += f", missing: {missing}" if missing else ""
+            parts = count(self.parts, "part of a dataset pass", "parts of a dataset pass")
+            text.append(line + (f"; the store has {parts}" if self.parts else ""))
         if self.unfinished:
             text.append(
-                f"unfinished {self.unfinished} passes over photographs, "
+                f"unfinished {count(self.unfinished, 'pass', 'passes')} over photographs, "
                 f"{in_bytes(self.unfinished_bytes)}; the next run goes on"
             )
         if self.orphaned:
@@ -91,7 +98,10 @@ class Status:
 
 def in_words(kinds: Mapping[str, int]) -> str:
     """``12 renders, 2 tables of examples``."""
-    return ", ".join(f"{count:,} {_KINDS.get(kind, kind)}" for kind, count in kinds.items())
+    return ", ".join(
+        count(amount, *_KINDS.get(kind, (f"entry of stage {kind}", f"entries of stage {kind}")))
+        for kind, amount in kinds.items()
+    )
 
 
 def status_of(project: Project, deep: bool = False) -> Status:
@@ -111,7 +121,9 @@ def status_of(project: Project, deep: bool = False) -> Status:
     tables = [] if project.dataset is None else project.dataset.missing()
     orphans = orphaned(store, list(present.values()), [_references(project)])
     sizes = _sizes(store, present.values())
-    passes = unfinished(store)
+    gone = {entry.key for entry in orphans}
+    wanted = [entry for entry in present.values() if entry.key not in gone]
+    passes = [entry for entry in wanted if entry.stage == PASS]
     return Status(
         store=str(store.folder),
         entries=len(present),
@@ -122,6 +134,7 @@ def status_of(project: Project, deep: bool = False) -> Status:
         tables_planned=len(plan.examples),
         tables_done=len(plan.examples) - len(tables),
         tables_missing=tuple(tables),
+        parts=sum(entry.stage == PART for entry in wanted),
         failed=tuple(
             (present[key].name, str(facts["reason"]))
             for key in done
@@ -133,7 +146,7 @@ def status_of(project: Project, deep: bool = False) -> Status:
         damaged=tuple((finding.name, finding.harm) for finding in examined.findings),
         foreign=tuple(str(path.relative_to(store.folder)) for path in store.foreign()),
         unfinished=len(passes),
-        unfinished_bytes=sum(path.stat().st_size for path in passes),
+        unfinished_bytes=sum(sizes[entry.key] for entry in passes),
         writer=str(who) if (who := holder(store.folder)) else None,
     )
 
@@ -147,48 +160,26 @@ def orphaned(
     ]
 
 
-def unfinished(store: Store) -> list[Path]:
-    """What passes over the photographs go on from."""
-    return sorted((store.folder / "partial").glob("*.safetensors"))
-
-
 @dataclass(frozen=True)
 class Waste:
-    """What can go: entries, and passes that nothing is missing of; bytes in all."""
+    """Entries that can go; bytes in all."""
 
     entries: tuple[Entry, ...]
-    passes: tuple[Path, ...]
     bytes: int
 
     def __str__(self) -> str:
-        kinds = Counter(entry.stage for entry in self.entries)
-        parts = [in_words(kinds)] if kinds else []
-        if self.passes:
-            parts.append(f"{len(self.passes)} unfinished passes")
-        return f"{', '.join(parts) or 'nothing'}, {in_bytes(self.bytes)}"
+        kinds = in_words(Counter(entry.stage for entry in self.entries))
+        return f"{kinds or 'nothing'}, {in_bytes(self.bytes)}"
 
 
 def waste_of(store: Store, projects: Sequence[Project]) -> Waste:
-    """What none of some projects' plans refers to.
-
-    Unfinished passes do not say whose they are; they stay as long as any plan lacks a table.
-    """
+    """What none of some projects' plans refers to."""
     entries = orphaned(store, store.manifest.rows(), [_references(one) for one in projects])
-    passed = all(one.dataset is None or not one.dataset.missing() for one in projects)
-    passes = unfinished(store) if passed else []
-    size = sum(_sizes(store, entries).values()) + sum(path.stat().st_size for path in passes)
-    return Waste(tuple(entries), tuple(passes), size)
-
-
-def drop(store: Store, waste: Waste) -> None:
-    """Drop it."""
-    store.drop(entry.key for entry in waste.entries)
-    for path in waste.passes:
-        path.unlink(missing_ok=True)
+    return Waste(tuple(entries), sum(_sizes(store, entries).values()))
 
 
 def _listed(what: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
-    text = [f"{what}: {name}: {reason}" for name, reason in pairs[:_LISTED]]
+    text = [f"{what}: {in_one_line(f'{name}: {reason}')}" for name, reason in pairs[:_LISTED]]
     more = len(pairs) - _LISTED
     return [*text, f"{what}: and {more} more; --json lists all"] if more > 0 else text
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,17 +24,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from atlas.durable import check_folder, explained, settled, signature
+from atlas.durable import UNFINISHED, check_folder, explained, settled, signature
 from atlas.durable import check_writable as check_writable
 from atlas.durable import write_atomically as write_atomically
+from atlas.entry import NAME, Entry, entry_of
 from atlas.envelope import EnvelopeError, canonical, seal, unseal
 from atlas.errors import AtlasError, StoreError
 from atlas.keys import key_of as key_of
 from atlas.keys import name_of
-from atlas.manifest import Entry, Manifest
-
-NAME = re.compile(r"(?P<key>[0-9a-f]{64})\.(?P<suffix>png|safetensors|json)")
-"""Names of the files of entries."""
+from atlas.manifest import Manifest
 
 
 class Row(NamedTuple):
@@ -68,7 +65,7 @@ class Store:
         if write:
             check_folder(objects)
         elif self.manifest.in_memory:
-            self.manifest.enter(self._found())
+            self.manifest.enter(self.entries())
         self._fresh: dict[str, os.stat_result] = {}
 
     def close(self) -> None:
@@ -91,6 +88,15 @@ class Store:
         present = set(self.files())
         entries = self.manifest.rows(stage)
         return {e.key: Row(e.sha256, e.known()) for e in entries if e.file in present}
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries, also those that a writer which was killed has not told the manifest of."""
+        rows = self.manifest.rows()
+        yield from rows
+        known = {entry.file for entry in rows}
+        for name in sorted(set(self.files()) - known):
+            with suppress(EnvelopeError, OSError):
+                yield entry_of(name, self.path_called(name).read_bytes())
 
     def digest(self, key: str) -> str:
         """The sha256 of an entry's file."""
@@ -137,8 +143,19 @@ class Store:
             self.manifest.remove(row.key for row in gone)
         for row in gone:
             self._fresh.pop(row.key, None)
-            with explained(self.path_of(row)):
-                self.path_of(row).unlink(missing_ok=True)
+            self.delete(row.file)
+
+    def delete(self, name: str) -> None:
+        """Delete the entry's file of this name, and its folder if that is then empty.
+
+        Raises:
+            WorkError, OutputError: it cannot be.
+        """
+        path = self.path_called(name)
+        with explained(path):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()
 
     def read(self, key: str) -> bytes | None:
         """The bytes of an entry, or None where it is absent or its bytes are not what was put."""
@@ -169,9 +186,7 @@ class Store:
         """
         data = self.read(key)
         if data is None:
-            raise StoreError(
-                f"the store {self.folder} lost or damaged entry {key[:12]}; build again"
-            )
+            raise lost(self, key)
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
 
@@ -191,10 +206,6 @@ class Store:
             return None if data is None else load_arrays(data)
         except SafetensorError:
             return None
-
-    def partial(self, key: str) -> Path:
-        """Where unfinished work of this key is kept; the file may not exist."""
-        return self.folder / "partial" / f"{key}.safetensors"
 
     def remember(self, key: str, value: str) -> None:
         """Keep a small fact that only saves work (a file's digest, a sheet's)."""
@@ -230,13 +241,14 @@ class Store:
                 yield name
 
     def foreign(self) -> list[Path]:
-        """Files among the entries that are none by their name."""
+        """Files among the entries that are none by their name, nor unfinished ones."""
         ours = {self.path_called(name) for name in self.files()}
-        return sorted({Path(path) for path in self._objects()} - ours)
+        paths = {Path(path) for path in self._objects()} - ours
+        return sorted(path for path in paths if not UNFINISHED.fullmatch(path.name))
 
     def path_of(self, entry: Entry) -> Path:
         """Where the file of an entry is."""
-        return self.path_called(entry.file)
+        return self.folder / entry.path
 
     def path_called(self, name: str) -> Path:
         """Where the entry's file of this name is."""
@@ -258,34 +270,11 @@ class Store:
             return None
         return data if hashlib.sha256(data).hexdigest() == row.sha256 else None
 
-    def _found(self) -> Iterator[Entry]:
-        """The entries that files say they are."""
-        for name in sorted(self.files()):
-            with suppress(EnvelopeError, OSError):
-                yield entry_of(name, self.path_called(name).read_bytes())
-
     def _check_writable(self) -> None:
         if not self.writable:
             raise StoreError(f"the store {self.folder} is only being read")
 
 
-def entry_of(name: str, data: bytes) -> Entry:
-    """The manifest's row for the file `name` with these bytes.
-
-    Raises:
-        EnvelopeError: they are no entry, or not the one of this name.
-    """
-    match = NAME.fullmatch(name)
-    if match is None:
-        raise EnvelopeError("not the name of an entry")
-    opened = unseal(data, match["suffix"])
-    if key_of(opened.recipe) != match["key"]:
-        raise EnvelopeError("another entry's file under this name")
-    return Entry(
-        match["key"],
-        str(opened.recipe["stage"]),
-        match["suffix"],
-        hashlib.sha256(data).hexdigest(),
-        name_of(opened.recipe),
-        canonical(opened.facts),
-    )
+def lost(store: Store, key: str) -> StoreError:
+    """What to raise where an entry that was there cannot be read."""
+    return StoreError(f"the store {store.folder} lost or damaged entry {key[:12]}; build again")

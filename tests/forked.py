@@ -15,7 +15,7 @@ from typing import Self
 
 _SERVER = """
 import json, os, signal, sys, time
-import atlas.build, atlas.cli, atlas.status, atlas.merge, torch.utils.flop_counter
+import atlas.build, atlas.cli, atlas.status, atlas.merge, torch._dynamo, torch.utils.flop_counter
 torch = sys.modules["torch"]
 torch.set_num_threads(1)
 for line in sys.stdin:
@@ -64,6 +64,11 @@ class Forked:
             text=True,
             env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
         )
+
+    @property
+    def pid(self) -> int:
+        """The process whose children the commands are."""
+        return self._server.pid
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,32 @@ def test_what_is_not_toml_or_not_text_is_one_sentence(tmp_path, text):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere\.toml cannot be read"):
         load_config(tmp_path / "nowhere.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"render.address": "head:6379"}, "render.address: value error, goes with engine ray"),
+        ({"render.workers": 2}, "render.workers: value error, goes with engine ray"),
+        ({"render.engine": "spark"}, "render.engine: input should be 'local' or 'ray'"),
+        *(
+            ({"render.engine": "ray", "render.address": address}, "should be HOST:PORT of a Ray")
+            for address in ("head", "head:0", "head:65536", "ray://head:1", "a b:1", "head:1\n", "")
+        ),
+        ({"render.engine": "ray", "render.workers": 0}, "should be greater than or equal to 1"),
+    ],
+)
+def test_what_an_engine_cannot_use_is_refused(tmp_path, monkeypatch, given, error):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=re.escape(error)) as caught:
+        load_config(None, given)
+    assert len(str(caught.value).split("; ")) == 1
+
+
+def test_another_engine_drops_what_belonged_to_the_files_own(tmp_path):
+    text = '[render]\nengine = "ray"\naddress = "[::1]:6379"\nworkers = 3\n'
+    file = write(tmp_path, text)
+    own = load_config(file, {}).render
+    assert (own.engine, own.address, own.workers) == ("ray", "[::1]:6379", 3)
+    other = load_config(file, {"render.engine": "local"}).render
+    assert (other.engine, other.address, other.workers) == ("local", None, None)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from atlas.durable import signature
+from atlas.store import Store
 from tests.forked import Forked, tree
 
 OPTIONS = (
@@ -16,6 +18,15 @@ OPTIONS = (
     "--units", "conv2d0:20-31,mixed3a:0-5",
 )  # fmt: skip
 HARMS = ("flip", "truncate", "delete")
+
+STOP = """
+from atlas import survey
+survey.EVERY_IMAGES, survey.EVERY_SECONDS = 1, 0.0
+def stopped(self, state):
+    raise KeyboardInterrupt
+survey.Survey._finished = stopped
+"""
+"""Ends a build when the pass over the photographs has come to its end, but not its tables."""
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +73,6 @@ def harm(path: Path, how: str, rng: np.random.Generator) -> None:
 
 def names(folder: Path) -> dict[str, str]:
     """What the entries are called, by file."""
-    from atlas.store import Store
-
     store = Store(folder, write=False)
     found = {entry.file: entry.name for entry in store.manifest.rows()}
     store.close()
@@ -76,18 +85,29 @@ def damaged(text: str) -> set[str]:
     return {line.removeprefix("damaged: ").rpartition(": ")[0] for line in lines}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_thirty_harmed_files_are_named_and_redone(atlas, seed):
-    rng = np.random.default_rng(seed)
+@pytest.mark.parametrize("index", ["manifest.sqlite", "manifest.sha256"])
+@pytest.mark.parametrize("state", ["finished", "in the middle of the pass"])
+def test_thirty_harmed_files_are_named_and_redone(atlas, state, index):
+    """Of all that a store holds; of manifest and list, which tell what is gone, one."""
+    rng = np.random.default_rng(len(state) + len(index))
     store, site = atlas.folder / "store", tree(atlas.folder / "site")
+    if state != "finished":
+        shutil.rmtree(store)
+        assert atlas("build", before=STOP).code == 130
     called = names(store)
     files = sorted((store / "objects").rglob("*.*"))
-    chosen = rng.choice(len(files), 30, replace=False)
-    for turn, index in enumerate(chosen):
-        harm(files[index], HARMS[turn % 3], rng)
+    assert any("pass" in name for name in called.values()) == (state != "finished")
+    entries = [files[i] for i in rng.choice(len(files), 29, replace=False)]
+    for turn, path in enumerate([store / index, *entries]):
+        harm(path, HARMS[(turn + len(state)) % 3], rng)
     again = atlas("build")
     assert again.code == 0, again.err
-    assert damaged(again.err) == {called[files[index].name] for index in chosen}
+    found = damaged(again.err)
+    assert index in found
+    # Without the manifest, what the plan does not name is called by its file.
+    expected = [{called[path.name], str(path.relative_to(store))} for path in entries]
+    assert all(found & either for either in expected)
+    assert found <= set().union(*expected, {"manifest.sqlite", "manifest.sha256"})
     assert tree(atlas.folder / "site") == site
     assert damaged(atlas("build").err) == set()
 
@@ -99,8 +119,8 @@ def test_the_manifest_is_made_anew_and_nothing_is_rendered(atlas, file, how):
         harm(atlas.folder / "store" / file, how, np.random.default_rng(seed))
         again = atlas("build")
         assert again.code == 0, again.err
-        (name,) = damaged(again.err)
-        assert name in (file, "manifest.sqlite")  # which of the two it was, nothing tells
+        # Where the list's line for the manifest is harmed, nothing tells which of the two it was.
+        assert {file} <= damaged(again.err) <= {file, "manifest.sqlite"}
         assert "rendered 0, reused 36" in again.out
         assert "collected 0, reused 2 layers" in again.out
         assert atlas("build").err.count("damaged") == 0
@@ -157,9 +177,6 @@ def test_pages_alone_never_show_a_damaged_master(atlas):
 def test_what_the_disk_forgot_is_found_by_reading_everything(atlas):
     """A change that leaves no trace in the times of a file cannot be made through the system, so
     the manifest is told that this is how the file always looked."""
-    from atlas.durable import signature
-    from atlas.store import Store
-
     store = Store(atlas.folder / "store")
     entry = store.manifest.rows("render")[0]
     harm(store.path_of(entry), "flip", np.random.default_rng(0))

@@ -6,8 +6,10 @@ import sqlite3
 
 import pytest
 
+from atlas.entry import Entry
 from atlas.errors import StoreError
-from atlas.manifest import Entry, Manifest
+from atlas.manifest import Manifest
+from atlas.sums import read_sums, write_sums
 
 ENTRY = Entry("k" * 64, "render", "png", "d" * 64, "mixed4c:447 positive 0", '{"a":1.5}')
 
@@ -33,7 +35,7 @@ def change(folder, statement):
 @pytest.mark.parametrize("write", [True, False])
 def test_a_manifest_is_found_as_it_was_left(folder, write):
     manifest = Manifest(folder, write, ours=True)
-    assert (manifest.damage, manifest.lost_digest, manifest.written) == (None, False, False)
+    assert (manifest.damage, manifest.unlisted, manifest.written) == (None, None, False)
     assert manifest.rows() == manifest.rows("render") == [ENTRY]
     assert manifest.row(ENTRY.key) == ENTRY
     assert ENTRY.known() == {"a": 1.5}
@@ -75,10 +77,28 @@ def test_every_changed_byte_is_noticed(folder):
         assert path.read_bytes() == data
 
 
-def test_a_lost_digest_is_noticed_and_made_anew(folder):
-    (folder / "manifest.sha256").unlink()
+def test_a_manifest_is_held_against_what_is_left_of_a_harmed_list(folder):
+    path = folder / "manifest.sha256"
+    path.write_bytes(path.read_bytes()[:-9])
+    data = bytearray((folder / "manifest.sqlite").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "manifest.sqlite").write_bytes(data)
+    manifest = Manifest(folder, write=False, ours=True)
+    assert manifest.damage == "differs from its digest in manifest.sha256"
+    assert manifest.unlisted == "its bytes have changed"
+    manifest.close()
+
+
+@pytest.mark.parametrize(("change", "harm"), [
+    (lambda path: path.unlink(), "is gone"),
+    (lambda path: path.write_bytes(path.read_bytes()[:-9]), "its bytes have changed"),
+    (lambda path: path.write_bytes(path.read_bytes().replace(b"objects", b"Objects", 1)),
+     "its bytes have changed"),
+])  # fmt: skip
+def test_a_harmed_list_is_noticed_and_made_anew(folder, change, harm):
+    change(folder / "manifest.sha256")
     manifest = Manifest(folder, write=True, ours=True)
-    assert manifest.lost_digest
+    assert (manifest.damage, manifest.unlisted) == (None, harm)
     assert manifest.rows() == [ENTRY]
     manifest.begin()
     manifest.close()
@@ -88,12 +108,40 @@ def test_a_lost_digest_is_noticed_and_made_anew(folder):
 def test_a_writer_that_was_killed_is_no_damage(folder):
     killed = Manifest(folder, write=True, ours=True)
     killed.remember("fact", "43")
-    assert not (folder / "manifest.sha256").exists()
+    assert "manifest.sqlite" not in read_sums(folder).digests
     manifest = Manifest(folder, write=True, ours=True)
-    assert (manifest.damage, manifest.lost_digest) == (None, False)
+    assert (manifest.damage, manifest.unlisted) == (None, None)
     assert manifest.recall("fact") == "43"
     manifest.close()
     killed.close()
+
+
+def test_a_writer_that_was_killed_before_there_was_anything_is_no_damage(tmp_path):
+    write_sums(tmp_path, {})
+    (tmp_path / "manifest.sqlite").write_bytes(b"")
+    reading = Manifest(tmp_path, write=False, ours=False)
+    assert (reading.damage, reading.unlisted, reading.in_memory) == (None, None, True)
+    manifest = Manifest(tmp_path, write=True, ours=False)
+    assert (manifest.damage, manifest.unlisted) == (None, None)
+    manifest.enter([ENTRY])
+    manifest.close()
+    assert Manifest(tmp_path, write=False, ours=True).rows() == [ENTRY]
+
+
+def test_a_reader_whom_a_writer_overtakes_sees_no_damage(folder, monkeypatch):
+    """The list was read before the writer began, the manifest after it wrote."""
+    old = read_sums(folder)
+    writer = Manifest(folder, write=True, ours=True)
+    writer.remember("fact", "43")
+    answers = iter([old])
+    monkeypatch.setattr(
+        "atlas.manifest.read_sums", lambda folder: next(answers, None) or read_sums(folder)
+    )
+    manifest = Manifest(folder, write=False, ours=True)
+    assert (manifest.damage, manifest.in_memory) == (None, False)
+    assert manifest.recall("fact") == "43"
+    manifest.close()
+    writer.close()
 
 
 @pytest.mark.parametrize(

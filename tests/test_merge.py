@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from atlas.errors import StoreError
+from atlas.keys import PASS
 from atlas.merge import merge, open_sources
 from atlas.repair import repair
 from atlas.store import Store
@@ -90,6 +91,35 @@ def test_damaged_entries_are_named_and_taken_from_where_they_are_whole(tmp_path)
     assert all(str(one) in finding.harm for finding in done.damaged)
     whole = made(tmp_path / "w", 1, 3)
     assert tree(tmp_path / "t" / "objects") == tree(whole / "objects")
+
+
+def test_what_a_killed_shard_had_not_noted_down_is_merged_too(tmp_path):
+    one = made(tmp_path / "a", 1, 2, 3)
+    store = Store(one)
+    (first, *_) = store.manifest.rows()
+    store.manifest.remove([first.key])
+    store.close()
+    assert merged(tmp_path / "t", one).copied == 3
+    assert tree(tmp_path / "t" / "objects") == tree(one / "objects")
+
+
+def test_unfinished_passes_are_not_merged(tmp_path):
+    """Two stores may have one each, at different states; that is no conflict."""
+    one = made(tmp_path / "a", 1, stage=PASS)
+    two = made(tmp_path / "b", 1, stage=PASS, facts={"images": 64})
+    made(two, 2)
+    done = merged(tmp_path / "t", one, two)
+    assert (done.copied, [entry[1] for entry in entries(tmp_path / "t")]) == (1, ["render"])
+
+
+def test_names_out_of_foreign_files_are_printed_on_one_line(tmp_path):
+    one = tmp_path / "a"
+    store = Store(one)
+    key = store.put({"stage": "render", "layer": "x\n\x1b[2Jatlas: all is well"}, b"1", "json", {})
+    store.path_called(f"{key}.json").write_bytes(b"harmed")
+    store.close()
+    (finding,) = merged(tmp_path / "t", one).damaged
+    assert str(finding).startswith("x \\x1b[2Jatlas: all is well:None None None: its bytes have")
 
 
 def test_a_source_without_a_manifest_is_read_from_its_files(tmp_path):

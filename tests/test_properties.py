@@ -7,18 +7,21 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from atlas.config import Config
+from atlas.config import MOST_SHARDS, Config, load_config
+from atlas.entry import NAME, entry_of
 from atlas.envelope import EnvelopeError, canonical, seal, unseal
-from atlas.errors import AtlasError, StoreError, UnitError
+from atlas.errors import AtlasError, StoreError, UnitError, in_one_line
+from atlas.examples.sources import open_source
 from atlas.keys import key_of, name_of
 from atlas.merge import merge, open_sources
-from atlas.options import shard_of
+from atlas.opening import opened
+from atlas.options import config_of, shard_of
 from atlas.plan import balanced, cut, make_plan, missing_chunks
 from atlas.recipes import recipe_of
-from atlas.store import NAME, Store, entry_of
+from atlas.store import Store
 from atlas.units import Unit, parse_units
 from tests.toy import ToyNetwork
 
@@ -42,8 +45,9 @@ specs = st.one_of(
 
 
 def is_one_line(error: AtlasError) -> bool:
+    """Whether it is a sentence without whatever names of the user's it quotes."""
     text = str(error)
-    return bool(text) and text.isprintable() and len(text) < 1000
+    return bool(text) and "\n" not in text.strip() and len(text) < 2000
 
 
 def result(call, *arguments):
@@ -109,12 +113,92 @@ def test_a_unit_spec_is_units_or_one_sentence(spec):
 
 
 @given(st.text(max_size=20) | st.text(alphabet="0123456789/ -+", max_size=12))
+@example("1/" + "9" * 5000)
+@example(f"1/{MOST_SHARDS + 1}")
+@example("1/2" + "\n" * 2000)
 def test_a_shard_is_two_numbers_or_one_sentence(text):
     shard = result(shard_of, text)
     if isinstance(shard, AtlasError):
         assert is_one_line(shard)
     else:
-        assert 1 <= shard[0] <= shard[1]
+        assert 1 <= shard[0] <= shard[1] <= MOST_SHARDS
+
+
+paths = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=20)
+names = paths.map(lambda text: text.translate({ord("/"): "|", ord("."): ","}))
+options = st.fixed_dictionaries(
+    {
+        **{name: st.none() | paths for name in ("model", "weights", "dataset", "store", "out")},
+        **{name: st.none() | paths for name in ("preset", "kinds", "device", "engine")},
+        **{name: st.none() | st.integers() for name in ("limit", "size", "steps", "seed")},
+        "units": st.none() | specs,
+        "config_file": st.none(),
+    },
+    optional={
+        "regularize": paths, "parameterization": paths, "optimizer": paths, "colours": paths,
+        "spectrum": paths, "patches": paths, "start": paths, "site_url": paths,
+        "media_base_url": paths, "decay": st.floats(), "learning_rate": st.floats(),
+        "stop": st.floats(), "diversity": st.floats(), "settle": st.floats(),
+    },
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(options)
+def test_options_are_a_plan_or_one_sentence(options):
+    config = result(config_of, options)
+    if isinstance(config, AtlasError):
+        assert is_one_line(config)
+        return
+    recipe = result(recipe_of, config.render)
+    if isinstance(recipe, AtlasError):
+        assert is_one_line(recipe)
+        return
+    plan = result(make_plan, config, recipe, ToyNetwork(), "digest", "cpu")
+    if isinstance(plan, AtlasError):
+        assert is_one_line(plan)
+    else:
+        assert set(plan.keys) == set(plan.renders)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60) | st.builds("{} = {}".format, st.text(max_size=12), st.text()))
+def test_a_config_file_is_a_config_or_one_sentence(text):
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "atlas.toml"
+        path.write_text(text, encoding="utf-8")
+        config = result(load_config, path, {})
+    assert isinstance(config, Config) or is_one_line(config)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["folder:", "parquet:", "", "sample:", ":"]), names)
+def test_a_dataset_is_a_source_or_one_sentence(kind, rest):
+    source = result(open_source, kind + rest)
+    assert not isinstance(source, AtlasError) or str(source)
+
+
+@settings(deadline=None)
+@given(names)
+@example("\0")
+@example("x" * 300)
+def test_a_store_is_opened_or_one_sentence(text):
+    def put(folder):
+        with opened(load_config(None, {"store": folder}).store, "write", "atlas build") as store:
+            return store.put({"stage": "render"}, b"1", "json", {})
+
+    with tempfile.TemporaryDirectory() as name:
+        key = result(put, f"{name}/in/{text}")
+    assert key == key_of({"stage": "render"}) or is_one_line(key)
+
+
+@given(st.text())
+def test_whatever_is_said_is_said_on_one_line(text):
+    shown = in_one_line(text)
+    assert shown.isprintable()
+    assert in_one_line(shown) == shown
+    if text.isprintable():
+        assert shown.split() == text.split()
 
 
 kinds = st.lists(

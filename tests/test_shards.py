@@ -115,6 +115,8 @@ def test_merged_in_any_order_twice_over_it_is_the_whole(sharded, count):
     at_once = f"at-once-{count}"
     assert atlas("merge", *rng.permutation(stores[count]), "--store", at_once).code == 0
     assert tree(folder / at_once / "objects") == tree(folder / merged / "objects")
+    if count > 1:
+        assert f"the store has {count} parts of a dataset pass" in run("status", merged)
     out = run("build", merged)
     assert "rendered 0, reused 34" in out
     assert tree(folder / merged / "objects") == tree(folder / "whole" / "objects")

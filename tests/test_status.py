@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from tests.forked import Forked, tree
+from tests.test_damage import STOP
 
 BASE = (
     "--model", "googlenet-mini", "--size", "32", "--steps", "2", "--kinds", "positive,negative",
@@ -133,14 +134,14 @@ def test_clean_keeps_what_another_config_refers_to(built):
     assert report(built)["orphaned"] == 2
 
 
-def test_unfinished_passes_stay_until_nothing_is_missing(built):
-    partial = built.folder / "store" / "partial" / f"{'0' * 64}.safetensors"
-    partial.parent.mkdir(exist_ok=True)
-    partial.write_bytes(bytes(1500))
-    assert (report(built)["unfinished"], report(built)["unfinished_bytes"]) == (1, 1500)
-    built("clean", "--yes", "--units", "mixed3b:1")
-    assert partial.exists()
-    shutil.rmtree(built.folder / "store" / "objects")
-    shutil.copytree(built.folder / "whole" / "objects", built.folder / "store" / "objects")
-    assert "1 unfinished passes" in built("clean", "--yes").out
-    assert not partial.exists()
+def test_an_unfinished_pass_stays_until_nothing_is_missing(built):
+    shutil.rmtree(built.folder / "store")
+    assert built("examples", before=STOP).code == 130
+    found = report(built)
+    assert (found["unfinished"], found["orphaned"], found["damaged"]) == (1, 0, [])
+    assert found["unfinished_bytes"] == found["bytes"] > 0
+    assert "unfinished 1 pass over photographs, " in built("status").out
+    assert built("clean", "--yes").out == "nothing to drop\n"
+    other = built("clean", "--yes", "--units", "mixed3b:1")
+    assert other.out.startswith("dropped 1 unfinished dataset pass, ")
+    assert report(built)["entries"] == 0

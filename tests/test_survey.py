@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +13,16 @@ import sys
 import numpy as np
 import pytest
 
-from atlas import survey
+from atlas import interrupt, survey
+from atlas.errors import WorkError
 from atlas.examples import collect
 from atlas.examples.checkpoint import pack_state, unpack_state
 from atlas.examples.receptive import theoretical
 from atlas.examples.sources import open_source
 from atlas.examples.table import pack
 from atlas.examples.view import Viewing
+from atlas.keys import PASS
+from atlas.repair import repair
 from atlas.store import Store
 from atlas.survey import Survey
 from tests.conftest import make_photo
@@ -44,7 +48,8 @@ def many(tmp_path_factory):
 def make(root, store, k=5) -> Survey:
     source = open_source(f"folder:{root}")
     fields = {name: theoretical(ToyNetwork().path(name)) for name in LAYERS}
-    return Survey(ToyNetwork(), source, "digest", fields, k, Viewing(40, 32), store, "cpu")
+    dataset = source.fingerprint(store.file_digest)
+    return Survey(ToyNetwork(), source, dataset, fields, k, Viewing(40, 32), store, "cpu")
 
 
 def digest(found) -> str:
@@ -103,19 +108,28 @@ def test_a_pass_that_was_killed_ends_with_the_same_bytes(many, tmp_path):
 
     clean = run("clean", 10_000)
     assert clean.returncode == 0, clean.stderr
-    for limit in (65, 135, 250):
+    for limit, images in ((65, 62), (135, 126), (250, 190)):
         killed = run("killed", limit)
         assert killed.returncode == -signal.SIGKILL
-        assert list((tmp_path / "killed" / "partial").glob("*.safetensors")) or limit == 65
+        store = Store(tmp_path / "killed")
+        repair(store)
+        kept = [row.known()["images"] for row in store.manifest.rows(PASS)]
+        store.close()
+        assert kept == [images]
     again = run("killed", 10_000)
     assert again.stdout == clean.stdout
-    assert not list((tmp_path / "killed" / "partial").iterdir())
 
 
-def test_a_pass_goes_on_and_does_not_begin_again(many, tmp_path, monkeypatch):
+@pytest.fixture
+def often(monkeypatch):
+    """States come, and are kept, a chunk of 64 images at a time."""
     monkeypatch.setattr(survey, "EVERY_IMAGES", 1)
     monkeypatch.setattr(survey, "EVERY_SECONDS", 0.0)
     monkeypatch.setattr(collect, "TOGETHER", 4)
+
+
+@pytest.mark.usefixtures("often")
+def test_a_pass_goes_on_and_does_not_begin_again(many, tmp_path):
     store = Store(tmp_path / "s")
 
     def stop(done):
@@ -131,15 +145,77 @@ def test_a_pass_goes_on_and_does_not_begin_again(many, tmp_path, monkeypatch):
     assert rest[-1] == 300
 
 
+def test_an_interrupted_pass_keeps_what_it_has_seen(many, tmp_path, monkeypatch):
+    """However little that is."""
+    monkeypatch.setattr(collect, "TOGETHER", 4)
+    store = Store(tmp_path / "s")
+
+    def interrupted(done):
+        if done > 70 and not interrupt.asked():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt), interrupt.guarded():
+        make(many, store).whole(interrupted)
+    rest = []
+    make(many, store).whole(rest.append)
+    assert rest[0] == 128
+
+
+@pytest.mark.usefixtures("often")
+def test_what_a_pass_goes_on_from_stays_until_its_tables_are_kept(many, tmp_path):
+    store = Store(tmp_path / "s")
+    one = make(many, store)
+    found = one.whole(lambda _: None)
+    assert len(store.manifest.rows(PASS)) == 1
+    assert one.begun()
+    rest = []
+    assert digest(make(many, store).whole(rest.append)) == digest(found)
+    assert rest == [300]
+    one.forget()
+    assert store.manifest.rows() == []
+    assert not one.begun()
+
+
+def test_a_pass_over_what_shards_left_undone_is_one_over_that_alone(many, tmp_path):
+    whole = digest(make(many, Store(tmp_path / "whole")).whole(lambda _: None))
+    store = Store(tmp_path / "s")
+    for part in ((1, 2), (1, 5), (3, 5), (4, 5)):
+        assert make(many, store).part(part, lambda _: None) is None
+    seen = []
+    assert digest(make(many, store).whole(seen.append)) == whole
+    # A part of five is a chunk: the second is passed over from its beginning, and then the last.
+    assert seen[0] == 64
+    assert seen == sorted(seen)
+    assert not any(128 < done < 256 for done in seen)
+    assert seen[-1] == 300
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize("goes", ["a folder of it", "all of it"])
+def test_photographs_that_go_away_during_a_pass_stop_it(many, tmp_path, goes):
+    folder, store = tmp_path / "photographs", Store(tmp_path / "s")
+    shutil.copytree(many, folder)
+    whole = digest(make(many, Store(tmp_path / "whole")).whole(lambda _: None))
+    gone = folder / "class4" if goes == "a folder of it" else folder
+
+    def vanish(done):
+        if done >= 128 and gone.exists():
+            gone.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(WorkError, match="was there when the pass over the photographs began and"):
+        make(folder, store).whole(vanish)
+    (tmp_path / "elsewhere").rename(gone)
+    rest = []
+    assert digest(make(folder, store).whole(rest.append)) == whole
+    assert rest[0] in (128, 192)
+
+
 def test_damaged_remains_are_passed_over(many, tmp_path):
     store = Store(tmp_path / "s")
     one = make(many, store)
     whole = digest(one.whole(lambda _: None))
-    path = store.partial(survey.key_of(one._recipe((1, 1))))
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"half a file")
+    store.put(one._pass_recipe((1, 1)), b'"no state"', "json", {})
     assert digest(make(many, store).whole(lambda _: None)) == whole
-    assert os.listdir(path.parent) == []
 
 
 def test_memory_does_not_grow_with_the_dataset(many, monkeypatch):

@@ -75,5 +75,5 @@ def unpack_state(data: bytes, device: torch.device | str = "cpu") -> State | Non
             {int(number): str(reason) for number, reason in about["skipped"]},
             {str(layer): (int(h), int(w)) for layer, (h, w) in about["maps"]},
         )
-    except (SafetensorError, KeyError, ValueError, TypeError):
+    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError):
         return None

@@ -33,6 +33,7 @@ from atlas.examples.encoded import (
 from atlas.examples.footer import Columns, one_line, remote
 from atlas.examples.rows import Rows
 from atlas.examples.sources import DigestOf, Item
+from atlas.inputs import leads_out
 
 _KEPT, _KEPT_BYTES, _KEPT_LEAST = 256, 128 << 20, 64
 """Rows of a stream held, encoded, and their bytes: the workers of a pass are never further apart
@@ -41,6 +42,9 @@ than the least number."""
 _LABELS = 1 << 16
 """Labels that differ and are kept once each; what has more is no class."""
 
+
+_ARCHIVES = {"zip", "tar", "gzip", "bz2", "xz", "zstd", "lz4"}
+"""Protocols of `fsspec` that reach into a file of another."""
 
 _UNKNOWN = object()
 
@@ -53,6 +57,7 @@ class HubSource(EncodedSource):
 
         self.spec = f"hf:{rest}"
         name, revision, config, split = _parts(rest)
+        self._root = Path(name).resolve() if Path(name).is_dir() else None
         with _quiet(), _explained(self.spec):
             config, self._split = _chosen(self.spec, name, revision, config, split)
             builder = datasets.load_dataset_builder(name, config, revision=revision)
@@ -123,6 +128,8 @@ class HubSource(EncodedSource):
         path = value.get("path") if isinstance(value, dict) else value
         if not path or not isinstance(path, str):
             raise UnreadableImageError("the row holds no image")
+        if not _within(path, self._root):
+            raise UnreadableImageError("its row points to a file that is not of the dataset")
         return _fetched(path)
 
     def _item(self, index: int) -> Item:
@@ -207,6 +214,22 @@ def _columns(file: str, names: Sequence[str], image: str, label: str | None) -> 
     if image not in names:
         raise DatasetError(f"{file} has no column {image!r}, unlike others of its split")
     return image, label if label in names else None
+
+
+def _within(path: str, root: Path | None) -> bool:
+    """Whether a row may point there: to the web, to a file in the dataset's own folder, or into an
+    archive that is at such a place.
+
+    Args:
+        root: the folder of a dataset on this machine.
+    """
+    *archives, place = path.split("::")
+    if not all(part.partition("://")[0] in _ARCHIVES for part in archives):
+        return False
+    protocol, away, rest = place.partition("://")
+    if away and protocol != "file":
+        return protocol in ("hf", "https", "http")
+    return root is not None and not leads_out(Path(rest if away else place), root)
 
 
 def _fetched(path: str) -> bytes:

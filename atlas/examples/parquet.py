@@ -100,5 +100,5 @@ def _label_names(footer: Footer) -> list[str] | None:
     try:
         features = json.loads(footer.metadata[b"huggingface"])["info"]["features"]
         return [str(name) for name in features[footer.columns[1]]["names"]]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None

@@ -11,7 +11,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 from atlas.examples.decode import UnreadableImageError
@@ -27,6 +29,7 @@ from atlas.examples.footer import (
     reading,
     remote,
 )
+from atlas.examples.pages import unpacked_bytes
 
 _ROOM = 4 * WHOLE
 """Bytes of images held: those that the threads of a pass work on are never further apart."""
@@ -61,6 +64,7 @@ class Rows:
         self._groups: list[tuple[int, int, Group]] = []  # file, number in it
         self._group_starts: list[int] = []
         self._lost: dict[int, tuple[int, str]] = {}  # group: from which row on, and why
+        self._verified: set[int] = set()  # groups
         self._total = 0
         for number, footer in enumerate(self.footers):
             self.starts.append(self._total)
@@ -114,7 +118,9 @@ class Rows:
         labels = self._labels.get(group)
         if labels is None:
             labels = ()  # of a damaged column
-            with self._locks[number], suppress(DamagedError), reading(self.files[number]):
+            wrong = suppress(DamagedError, UnreadableImageError)
+            with self._locks[number], wrong, reading(self.files[number]):
+                self._verify(group)
                 table = self._handle(number).read_row_group(inside, [name], use_threads=False)
                 labels = table.column(name)
             self._keep_labels(group, labels)
@@ -151,9 +157,31 @@ class Rows:
                     start, reason = self._lost.get(group, (about.rows, ""))
                     if part * about.step >= start:
                         raise UnreadableImageError(reason)
+                    self._verify(group)
                     read = self._whole if about.step == about.rows else self._forward
                     table = read(group, part)
         return table
+
+    def _verify(self, group: int) -> None:
+        """A footer may say less than its pages do, which would be believed when they are read.
+
+        Of files on a network only footers are asked: headers of pages are all over the file.
+
+        Raises:
+            UnreadableImageError: they would unpack to absurdly much.
+        """
+        number, inside, about = self._groups[group]
+        file = self.files[number]
+        if group in self._verified or remote(file):
+            return
+        self._verified.add(group)
+        names = tuple(name for name in self.footers[number].columns if name is not None)
+        with reading(file):
+            row_group = self._handle(number).metadata.row_group(inside)
+            unpacked = unpacked_bytes(Path(file), row_group, names)
+        fault = replace(about, unpacked=unpacked).fault
+        if fault is not None:
+            self._lose(group, 0, fault)
 
     def _whole(self, group: int, part: int) -> Any:
         number, inside, about = self._groups[group]

@@ -11,7 +11,8 @@ from typing import Protocol
 from PIL import Image
 
 from atlas.errors import DatasetError
-from atlas.examples.decode import decode, measured
+from atlas.examples.decode import UnreadableImageError, decode, measured
+from atlas.inputs import leads_out
 from atlas.models.zoo import imagenet_words
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".gif", ".tif", ".tiff"})
@@ -71,8 +72,15 @@ class Source(Protocol):
         """A digest of every image's id and pixels; `digest_of` may remember files it has seen."""
 
 
+_LINKED = "a link out of the dataset's folder"
+
+
 class FolderSource:
-    """``folder:PATH``: images in class folders (ImageFolder layout), or flat, in sorted order."""
+    """``folder:PATH``: images in class folders (ImageFolder layout), or flat, in sorted order.
+
+    A symbolic link may lead to a file of the folder. One that leads elsewhere is an image that
+    cannot be read: a dataset got from others could have the site show whatever its user may read.
+    """
 
     windows, portable = False, True
 
@@ -92,6 +100,7 @@ class FolderSource:
         )
         if not self.files:
             raise DatasetError(f"dataset folder {self.root} holds no images")
+        self._away = {p for p in self.files if p.is_symlink() and leads_out(p, self.root)}
         self.items: Sequence[Item] = tuple(self._item(p) for p in self.files)
         self._index = {item.id: index for index, item in enumerate(self.items)}
 
@@ -108,16 +117,22 @@ class FolderSource:
         return self._index[item_id]
 
     def encoded(self, index: int) -> Path:
-        """The file."""
+        """The file.
+
+        Raises:
+            UnreadableImageError: it leads out of the folder.
+        """
+        if self.files[index] in self._away:
+            raise UnreadableImageError(_LINKED)
         return self.files[index]
 
     def load(self, index: int) -> Image.Image:
         """Image `index`, upright, RGB, at its own size.
 
         Raises:
-            UnreadableImageError: corrupt, truncated, or larger than `MAX_PIXELS`.
+            UnreadableImageError: corrupt, truncated, larger than `MAX_PIXELS`, or elsewhere.
         """
-        return decode(self.files[index])
+        return decode(self.encoded(index))
 
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of image `index`, upright, in pixels, from its header alone.
@@ -126,13 +141,15 @@ class FolderSource:
             DatasetError: it can no longer be read.
         """
         try:
-            return measured(self.files[index])
-        except OSError as error:
+            return measured(self.encoded(index))
+        except (OSError, UnreadableImageError) as error:
             raise DatasetError(f"{self.files[index]} can no longer be read") from error
 
     def digest(self, index: int, digest_of: DigestOf) -> str:
         """The digest of the file, or that there is none that can be read."""
         path = self.files[index]
+        if path in self._away:
+            return _LINKED
         try:
             return digest_of(path) if path.is_file() else "not a file"
         except OSError:
@@ -144,6 +161,14 @@ class FolderSource:
         for index, item in enumerate(self.items):
             total.update(f"{item.id}\0{self.digest(index, digest_of)}\n".encode())
         return total.hexdigest()
+
+
+def is_still(source: Source, fingerprint: str, digest_of: DigestOf) -> bool:
+    """Whether a dataset is as it was when its fingerprint was taken."""
+    try:
+        return source.fingerprint(digest_of) == fingerprint
+    except OSError:
+        return False
 
 
 def as_text(path: Path) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import warnings
+import zipfile
 from pathlib import Path
 
 import torch
@@ -73,7 +75,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             state: object = load_file(path)
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            _check_unpacked(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what PyTorch warns of is an error below
+                state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(
             f"weights file {path} cannot be read: {error.strerror or error}"
@@ -87,6 +92,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
             f"weights file {path} is not a PyTorch state dict, "
             "or holds more than tensors, which is refused"
         ) from error
+    except ModelError:
+        raise
     except Exception as error:  # what a damaged pickle makes the reader stumble over is anything
         raise ModelError(f"weights file {path} is damaged or not a PyTorch file") from error
     if isinstance(state, dict) and set(state) == {"state_dict"}:
@@ -99,11 +106,32 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
+def _check_unpacked(path: Path) -> None:
+    """PyTorch's files are archives of what is not compressed; one that is unpacks to anything.
+
+    Raises:
+        ModelError: it would unpack to more than it is.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > (stored := path.stat().st_size):
+            raise ModelError(
+                f"weights file {path} would unpack from {stored:,} to {unpacked:,} bytes; "
+                "PyTorch does not compress, so it is none of its files"
+            )
+
+
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Class names that a safetensors file carries in its metadata (key ``labels``, a JSON list)."""
+    """Class names that a safetensors file carries in its metadata (key ``labels``, a JSON list);
+    none where it carries none that can be read."""
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
-    return tuple(str(label) for label in json.loads(metadata.get("labels", "[]")))
+    try:
+        labels = json.loads(metadata.get("labels", "[]"))
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(str(label) for label in labels) if isinstance(labels, list) else ()
 
 
 def convert(state: dict[str, Tensor], dialect: Dialect, where: str) -> dict[str, Tensor]:

@@ -25,7 +25,8 @@ class RenderRecord:
     any photograph. `saturation` is the share of values near black or white, `high_frequency` the
     share of power above 1/4 cycle per pixel, `diversity` how little a diverse image has in common
     with the others of its set (0 to 1).
-    `started` is False when the optimization never found a gradient, `finite` when it overflowed.
+    `started` is False when the optimization never found a gradient, `finite` when it overflowed;
+    `reason` says in words why a render failed and is empty for one that did not.
     """
 
     kind: Kind
@@ -37,6 +38,7 @@ class RenderRecord:
     recipe_sha256: str
     started: bool = True
     finite: bool = True
+    reason: str = ""
     robust: float | None = None
     share: float | None = None
     saturation: float | None = None

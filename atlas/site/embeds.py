@@ -32,7 +32,7 @@ _LINK = re.compile(r'<a href="(?P<path>[^"#?:]+)[^"]*"')
 
 @dataclass(frozen=True)
 class EmbeddedRender:
-    """An optimized image; `score` is empty if the optimization never found a gradient."""
+    """An optimized image; `score` is empty if the render failed."""
 
     kind: Kind
     number: int
@@ -155,7 +155,7 @@ class AtlasPictures:
                 render.kind,
                 render.number,
                 self._links.picture(tile, render_alt(clean(record.name), render, words), root),
-                number(render.activation) if render.started else "",
+                "" if render.reason else number(render.activation),
             )
             for render, tile in zip(record.renders, self._plan.renders[record.name], strict=True)
         )

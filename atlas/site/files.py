@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from atlas.durable import cannot_write
 from atlas.errors import OutputError
+from atlas.inputs import leads_out
 
 _NAME = r"[A-Za-z0-9][\w.-]*"
 _IMAGE = r"(?:avif|webp|jpg)"
@@ -48,7 +50,8 @@ def write_if_changed(path: Path, data: bytes) -> bool:
     disk: a site can be made again, and 19,000 flushes take longer than to make its pages.
 
     Raises:
-        OutputError: the place cannot be written to.
+        WorkError: the disk is full or read-only.
+        OutputError: there can be no such file.
     """
     try:
         if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
@@ -65,8 +68,7 @@ def write_if_changed(path: Path, data: bytes) -> bool:
                 os.unlink(name)
             raise
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"cannot write {path}: {reason}") from error
+        raise cannot_write(path, error) from error
     return True
 
 
@@ -89,6 +91,19 @@ def files_of_manifest(out: Path) -> set[str]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()
     return {path for path in found if _is_ours(path)}
+
+
+def check_links(out: Path) -> None:
+    """Make sure that whatever is written below `out` ends up there.
+
+    Raises:
+        OutputError: a folder in it is a link that leads elsewhere.
+    """
+    for folder, names, _ in os.walk(out):
+        for name in names:
+            path = Path(folder, name)
+            if path.is_symlink() and leads_out(path, out):
+                raise OutputError(f"{path} is a link out of the site; remove it")
 
 
 def prune(out: Path, old: Iterable[str], keep: Iterable[str]) -> int:

@@ -36,11 +36,12 @@ class LayerPage:
 
 @dataclass(frozen=True)
 class LayerTile:
-    """A channel on its layer's page; `picture` is None without a render."""
+    """A channel on its layer's page; `picture` is None without a render, `failed` tells whether
+    the one shown did."""
 
     index: int
     picture: Picture | None
-    started: bool
+    failed: bool
 
 
 @dataclass(frozen=True)

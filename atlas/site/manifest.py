@@ -226,6 +226,7 @@ def _render(record: RenderRecord, tile: Tile) -> dict[str, object]:
         "recipe_sha256": record.recipe_sha256,
         "started": record.started,
         "finite": record.finite,
+        "reason": record.reason,
         "robust_activation": record.robust,
         "share_of_dataset_maximum": record.share,
         "saturation": record.saturation,

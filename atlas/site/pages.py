@@ -237,8 +237,8 @@ class Pages:
     def _tile(self, channel: ChannelRecord) -> LayerTile:
         found = self._plan.thumbs.get(channel.name)
         if found is None:
-            return LayerTile(channel.index, None, True)
-        return LayerTile(channel.index, self._thumb(channel.name), found[0].started)
+            return LayerTile(channel.index, None, False)
+        return LayerTile(channel.index, self._thumb(channel.name), bool(found[0].reason))
 
     def _thumb(self, unit: str) -> Picture:
         return self._picture(unit, self._plan.thumbs[unit][1], "../")

@@ -14,6 +14,7 @@ import rjsmin
 
 import atlas
 from atlas.errors import ConfigError
+from atlas.inputs import leads_out
 from atlas.site.sheets import stylesheet
 
 _SQUEEZE: dict[str, Callable[[bytes], bytes]] = {
@@ -39,12 +40,16 @@ def overlay(name: str, user: Path | None) -> tuple[Path, ...]:
     """The folders to search for a file of `name`: the user's first, then the shipped one.
 
     Raises:
-        ConfigError: the user's folder does not exist.
+        ConfigError: the user's folder does not exist, or has a link that leads out of it: what is
+            in these folders is published.
     """
     if user is None:
         return (shipped(name),)
     if not user.is_dir():
         raise ConfigError(f"the {name} folder {user} does not exist; create it or leave it out")
+    for path in sorted(user.rglob("*")):
+        if path.is_symlink() and leads_out(path, user):
+            raise ConfigError(f"{path} is a link out of {user}; put the file itself there")
     return (user, shipped(name))
 
 

@@ -37,7 +37,7 @@ NOTE_LENGTH = 20_000
 """Characters of a note that are searched."""
 
 LAYER_COLUMNS = (
-    "index", "branch", "sheet", "tile", "started", "share", "selectivity", "sparsity", "max",
+    "index", "branch", "sheet", "tile", "failed", "share", "selectivity", "sparsity", "max",
     "labels",
 )  # fmt: skip
 PICTURE_COLUMNS = ("renders", "photographs", "labels", "stats")
@@ -156,7 +156,7 @@ def _layer(layer: Layer, channels: Sequence[ChannelRecord], plan: SheetPlan) -> 
                 layer.branches.index(layer.branch_of(channel.index)),
                 sheets(_sheet(found[1])) if found else -1,
                 found[1].index if found else -1,
-                int(found is None or found[0].started),
+                int(found is not None and bool(found[0].reason)),
                 _figures(stats["share"]),
                 _figures(stats["selectivity"]),
                 _figures(1 - stats["fires"]),
@@ -178,7 +178,7 @@ def _pictures(channels: Sequence[ChannelRecord], plan: SheetPlan) -> dict[str, o
     """What the compare page shows of a channel, by its index.
 
     Renders are [sheet, tiles, size, places, kinds, scores], photographs [sheet, tiles, size,
-    places, labels, activations]; a score is null if the render never started. The paths of the
+    places, labels, activations]; a score is null if the render failed. The paths of the
     sheets of either lack what all of them begin and end with.
     """
     words = _Once[str]()
@@ -194,7 +194,7 @@ def _pictures(channels: Sequence[ChannelRecord], plan: SheetPlan) -> dict[str, o
             [
                 *_places(plan.renders[channel.name][: len(renders)], paths["renders"]),
                 "".join(_LETTERS[record.kind] for record in renders),
-                [_figures(r.activation if r.started else math.nan) for r in renders],
+                [_figures(math.nan if r.reason else r.activation) for r in renders],
             ],
             [
                 *_places(plan.examples[channel.name][: len(crops)], paths["photographs"]),

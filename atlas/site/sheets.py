@@ -279,7 +279,8 @@ def _lay_card(plan: SheetPlan, layer: str, channels: Sequence[ChannelRecord]) ->
 
 
 def _spread(channels: Sequence[ChannelRecord], amount: int) -> list[ChannelRecord]:
-    """`amount` of the channels, or all, evenly spaced; those that started, if any did."""
-    alive = [channel for channel in channels if thumbnail(channel).started] or list(channels)
-    amount = min(amount, len(alive))
-    return [alive[i * len(alive) // amount] for i in range(amount)]
+    """`amount` of the channels, or all, evenly spaced; of those whose render did not fail, if there
+    are any."""
+    good = [channel for channel in channels if not thumbnail(channel).reason] or list(channels)
+    amount = min(amount, len(good))
+    return [good[i * len(good) // amount] for i in range(amount)]

@@ -28,7 +28,8 @@ BATCH = 10_000
 """Rows of a table that are there at once."""
 TYPES = {
     "string": (
-        "layer", "branch", "page", "kind", "recipe_sha256", "sheet", "side", "source", "label",
+        "layer", "branch", "page", "kind", "reason", "recipe_sha256", "sheet", "side", "source",
+        "label",
     ),
     "int64": (
         "index", "images", "number", "steps", "size", "seed", "rank", "y", "x",
@@ -91,6 +92,7 @@ def _renders(channel: ChannelRecord, plan: SheetPlan) -> Iterator[Row]:
             "diversity": _finite(record.diversity),
             "started": record.started,
             "finite": record.finite,
+            "reason": record.reason,
             "steps": record.steps,
             "size": record.size,
             "seed": record.seed,

@@ -28,12 +28,24 @@ class Plate:
     kind: Kind
     pictures: tuple[Picture, ...]
     scores: str
-    alive: tuple[bool, ...]
+    reasons: tuple[str, ...]
 
     @property
-    def dead(self) -> int:
-        """How many of them never found a gradient."""
-        return self.alive.count(False)
+    def failed(self) -> str:
+        """What to say of those that failed: how many, and why; empty where none did."""
+        found = [reason for reason in self.reasons if reason]
+        if not found:
+            return ""
+        why = "; ".join(dict.fromkeys(found))
+        if len(self.pictures) == 1:
+            return (
+                f"Failed: {why}. This is where the optimization stopped, not something the "
+                "channel wants."
+            )
+        return (
+            f"{len(found)} of {len(self.pictures)} failed ({why}) and show only where the "
+            "optimization stopped."
+        )
 
 
 @dataclass(frozen=True)
@@ -122,7 +134,7 @@ def channel_view(
     best = stats.get("best_score")
     positive = next((r for r in record.renders if r.kind == "positive"), None)
     ratio = None
-    if best is not None and best > 0 and positive is not None and positive.started:
+    if best is not None and best > 0 and positive is not None and not positive.reason:
         ratio = number(positive.activation / best)
     images = stats.get("images") or (catalogue.dataset.images if catalogue.dataset else 0)
     first = positive or (record.renders[0] if record.renders else None)
@@ -161,8 +173,8 @@ def about(labels: Sequence[str]) -> str:
 def render_alt(unit: str, render: RenderRecord, about: str) -> str:
     """What a render shows, for who does not see it."""
     unit = clean(unit, 40)
-    if not render.started:
-        return f"{unit}, {render.kind}: blank, the optimization never found a gradient"
+    if render.reason:
+        return f"{unit}, {render.kind}: failed, {clean(render.reason, 100)}"
     what = {
         "positive": "optimized to excite the whole channel",
         "diverse": f"optimized to excite it, number {render.number + 1} of the diverse ones",
@@ -200,7 +212,7 @@ def _plates(
     pairs = sorted(zip(record.renders, tiles, strict=True), key=lambda pair: pair[0].kind)
     for kind, grouped in groupby(pairs, key=lambda pair: pair[0].kind):
         group = list(grouped)
-        scores = sorted(r.activation for r, _ in group if r.started)
+        scores = sorted(r.activation for r, _ in group if not r.reason)
         low, high = (number(scores[0]), number(scores[-1])) if scores else ("", "")
         yield Plate(
             kind,
@@ -209,7 +221,7 @@ def _plates(
                 for r, tile in group
             ),
             low if low == high else f"{low} to {high}",
-            tuple(r.started for r, _ in group),
+            tuple(clean(r.reason, 100) for r, _ in group),
         )
 
 
@@ -258,7 +270,7 @@ def _similar(record: ChannelRecord, plan: SheetPlan, links: Links) -> Iterator[S
 
 def _achieved(render: RenderRecord) -> Achieved:
     name = f"{render.kind} {render.number + 1}" if render.kind == "diverse" else render.kind
-    score = number(render.activation) if render.started else "never started"
+    score = clean(render.reason, 100) or number(render.activation)
     share = "–" if render.share is None else f"{number(render.share)} ×"
     robust = "–" if render.robust is None else number(render.robust)
     return Achieved(name, score, share, robust, render.seed, render.recipe_sha256[:10])

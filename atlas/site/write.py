@@ -12,7 +12,7 @@ from atlas.site.addresses import robots, sitemap
 from atlas.site.catalogue import Catalogue
 from atlas.site.content import Note, read_notes
 from atlas.site.encode import Encoder, make_sheets
-from atlas.site.files import files_of_manifest, prune, write_if_changed
+from atlas.site.files import check_links, files_of_manifest, prune, write_if_changed
 from atlas.site.ledger import Ledger, fingerprint
 from atlas.site.manifest import manifest_files
 from atlas.site.media import Media, SheetIndex
@@ -109,6 +109,7 @@ def build_site(
     if ledger.complete(whole):
         return kept(ledger.left, time.monotonic() - started)
 
+    check_links(out)
     plan = plan_sheets(catalogue, options.format, cards=options.url is not None)
     pages = Pages(
         catalogue, plan, contents, templates, code, notes, layer_notes, options.url, options.media

@@ -175,10 +175,11 @@ def test_threads_may_ask_for_rows_together(hub, layout, pictures):
 
 
 def test_rows_without_images_or_pointing_to_them_are_told_apart(tmp_path, pictures):
-    (tmp_path / "d").mkdir()
-    pictures[0].save(tmp_path / "0.png")
-    values = [{"bytes": None, "path": str(tmp_path / "0.png")}, None]
-    values += [{"bytes": None, "path": None}, {"bytes": None, "path": str(tmp_path / "1.png")}]
+    inside = tmp_path / "d" / ".kept"
+    inside.mkdir(parents=True)
+    pictures[0].save(inside / "0.png")
+    values = [{"bytes": None, "path": str(inside / "0.png")}, None]
+    values += [{"bytes": None, "path": None}, {"bytes": None, "path": str(inside / "1.png")}]
     rows = {"image": values, "label": [0, 1, None, 0]}
     features = {"image": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}}
     features = datasets.Features(features | {"label": datasets.ClassLabel(names=NAMES)})
@@ -189,6 +190,39 @@ def test_rows_without_images_or_pointing_to_them_are_told_apart(tmp_path, pictur
         with pytest.raises(UnreadableImageError, match=message):
             source.load(index)
     assert [item.label for item in source.items] == ["tench", "zebra", "", "tench"]
+
+
+@pytest.mark.parametrize(
+    ("path", "near", "far"),
+    [
+        ("{root}/a.png", True, False),
+        ("file://{root}/deep/a.png", True, False),
+        ("zip://a.png::{root}/a.zip", True, False),
+        ("hf://datasets/who/what@main/a.png", True, True),
+        ("zip://a.png::hf://datasets/who/what@main/a.zip", True, True),
+        ("https://example.org/a.png", True, True),
+        ("{root}/../secret.png", False, False),
+        ("{root}-too/a.png", False, False),
+        ("{root}/link.png", False, False),
+        ("/etc/passwd", False, False),
+        ("a.png", False, False),
+        ("file:///etc/passwd", False, False),
+        ("zip://a.png::/home/a.zip", False, False),
+        ("zip://a.png::file:///home/a.zip", False, False),
+        ("simplecache::{root}/a.png", False, False),
+        ("local:///etc/passwd", False, False),
+        ("ssh://host/etc/passwd", False, False),
+        ("", False, False),
+    ],
+)
+def test_rows_point_to_their_dataset_or_to_the_web(tmp_path, path, near, far):
+    root = tmp_path / "d"
+    root.mkdir()
+    (tmp_path / "secret.png").touch()
+    (root / "link.png").symlink_to(tmp_path / "secret.png")
+    path = path.format(root=root)
+    assert hub_module._within(path, root) == near
+    assert hub_module._within(path, None) == far
 
 
 def test_fingerprints_follow_the_bytes_and_the_split(hub, pictures, tmp_path):

@@ -85,6 +85,7 @@ def renders(
                     seed=int(digest[:8], 16),
                     recipe_sha256=digest,
                     started=started,
+                    reason="" if started else "never found a gradient",
                 )
             )
     return tuple(made)

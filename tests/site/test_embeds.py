@@ -145,10 +145,10 @@ def test_what_the_atlas_does_not_have_is_said(shown, text, html):
     assert shown(text).html == html
 
 
-def test_a_render_that_never_started_is_said_to_be_none(shown):
+def test_a_render_that_failed_is_said_to_have(shown):
     html = shown("{{ unit conv2d0:3 positive }}").html
-    assert "never started" in html
-    assert 'alt="conv2d0:3, positive: blank' in html
+    assert '<span class="v">failed</span>' in html
+    assert 'alt="conv2d0:3, positive: failed' in html
 
 
 def test_links_to_pages_that_are_not_there_become_text(shown):

@@ -156,7 +156,7 @@ def test_a_channel_without_renders_and_one_that_never_started_are_told(tmp_path)
     build(tmp_path, catalogue((layer,), channels))
     tiles = page_of(tmp_path, "plain/index.html").split('<ul class="grid">')[1].split("<li>")[1:]
     assert '<span class="blank">no render</span>0<' in tiles[0]
-    assert "1 · never started" in tiles[1]
+    assert "1 · failed" in tiles[1]
     assert "never" not in tiles[2]
 
 

@@ -55,6 +55,7 @@ def test_a_channel_has_its_renders_and_statistics(entry):
         "kind": "diverse", "number": 0, "sheet": "media/renders/mixed3a/5.jpg",
         "tile": [96, 0, 48, 48], "activation": record.activation, "steps": 512, "size": 48,
         "seed": record.seed, "recipe_sha256": record.recipe_sha256, "started": True,
+        "reason": "",
         "finite": True, "robust_activation": None, "share_of_dataset_maximum": None,
         "saturation": None, "high_frequency": None, "diversity": None,
     }  # fmt: skip

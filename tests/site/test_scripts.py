@@ -127,7 +127,7 @@ def test_rows_of_a_layer_say_what_its_page_sorts_and_filters_by():
     assert [layer["labels"][i] for i in one["labels"]] == ["chow", "husky"]
     measured = {key: one[key] for key in ("share", "selectivity", "sparsity", "max")}
     assert measured == {"share": 2.346, "selectivity": 1.25, "sparsity": 0.76, "max": 617}
-    assert (one["index"], one["started"]) == (5, 1)
+    assert (one["index"], one["failed"]) == (5, 0)
     assert layer["sheets"][one["sheet"]][0].startswith("media/layers/mixed3a-")
 
 
@@ -152,7 +152,7 @@ def test_a_render_that_never_started_has_no_score():
     dead = channel(MIXED3A, 2, renders=renders("mixed3a:2", ("positive",), started=False))
     data, _ = written(catalogue(channels=[dead]))
     layer = data["data/layers/mixed3a.js"]
-    assert layer["rows"][0][layer["columns"].index("started")] == 0
+    assert layer["rows"][0][layer["columns"].index("failed")] == 1
     assert data["data/pictures/mixed3a.js"]["rows"]["2"][0][4:] == ["p", [None]]
 
 

@@ -118,7 +118,7 @@ def test_what_is_comma_separated_says_the_same(folder, name):
 def test_columns_have_types_of_their_own(folder):
     schema = pyarrow.parquet.read_schema(folder / "tables" / "renders.parquet")
     expected = {"layer": "string", "seed": "int64", "robust_activation": "double",
-                "started": "bool"}  # fmt: skip
+                "started": "bool", "reason": "string"}  # fmt: skip
     assert {name: str(schema.field(name).type) for name in expected} == expected
 
 

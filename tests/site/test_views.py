@@ -39,14 +39,18 @@ def test_the_page_says_what_the_data_says(seven):
 
 def test_what_was_achieved_is_a_row_a_render(tmp_path):
     made = renders("mixed3a:0", ("positive", "diverse"))
-    made = (replace(made[0], share=2.5, robust=61.25), replace(made[1], started=False), *made[2:])
+    made = (
+        replace(made[0], share=2.5, robust=61.25),
+        replace(made[1], reason="overflowed"),
+        *made[2:],
+    )
     build(tmp_path, small(renders=made))
     table = page_of(tmp_path, "mixed3a/0.html").split('<table class="renders">')[1]
     first, second, *rest = table.split("</table>")[0].split("<tr>")[2:]
     cells = [cell.split("</")[0].rpartition(">")[2] for cell in first.split("<td>")[1:]]
     score, digest = number(made[0].activation), made[0].recipe_sha256
     assert cells == [score, "2.50 ×", "61.2", str(made[0].seed), digest[:10]]
-    assert '<th scope="row">diverse 1</th><td>never started</td><td>–</td>' in second
+    assert '<th scope="row">diverse 1</th><td>overflowed</td><td>–</td>' in second
     assert len(rest) == 3
 
 
@@ -159,10 +163,23 @@ def test_scores_are_not_compared_without_a_best_score(tmp_path):
     assert 'class="big"' not in page
 
 
-def test_a_render_that_never_started_is_marked(tmp_path):
-    build(tmp_path, small(renders=renders("mixed3a:0", ("positive",), started=False)))
-    assert "Never found a gradient" in page_of(tmp_path, "mixed3a/0.html")
-    assert "never started" in page_of(tmp_path, "mixed3a/index.html")
+def test_a_render_that_failed_is_marked_with_the_reason(tmp_path):
+    one, *four = renders("mixed3a:0", ("positive", "diverse"))
+    why = "overflowed after 8 steps"
+    made = (replace(one, reason=why), replace(four[0], reason=why), *four[1:])
+    build(tmp_path, small(renders=made))
+    page = page_of(tmp_path, "mixed3a/0.html")
+    assert f"Failed: {why}. This is where the optimization stopped, not something" in page
+    assert f"1 of 4 failed ({why}) and show only where" in page
+    assert f'alt="mixed3a:0, positive: failed, {why}"' in page
+    assert "The positive render against the best photograph" not in page
+    assert "0 · failed</a>" in page_of(tmp_path, "mixed3a/index.html")
+
+
+def test_a_render_that_did_not_fail_is_not_marked(tmp_path):
+    build(tmp_path, small(renders=renders("mixed3a:0", ("positive", "diverse"))))
+    assert "failed" not in page_of(tmp_path, "mixed3a/0.html")
+    assert "failed" not in page_of(tmp_path, "mixed3a/index.html")
 
 
 LAYERS = googlenet_layers()

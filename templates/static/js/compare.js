@@ -42,7 +42,7 @@
     return make("figure", {},
       make("div", { class: at.length > 1 ? "four" : "one" }, ...at.map((i) => shown[i])),
       make("figcaption", {}, sign, " ", make("b", {}, kind), " ",
-        scores.length ? [...range].join(" to ") : "never started"));
+        scores.length ? [...range].join(" to ") : "failed"));
   }
 
   function photographs(unit, row, data) {

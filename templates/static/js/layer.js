@@ -58,7 +58,7 @@
     const alt = [`${tiles.dataset.layer}:${one.index}`, ...one.labels.slice(0, 3)].join(", ");
     const picture = one.sheet ? tile(one.sheet, one.place, alt, { loading: "lazy" })
       : make("span", { class: "blank" }, "no render");
-    const text = [one.index, ...sort ? [measured(one[sort], units[sort])] : [], ...one.started ? [] : ["never started"]];
+    const text = [one.index, ...sort ? [measured(one[sort], units[sort])] : [], ...one.failed ? ["failed"] : []];
     return make("li", {}, make("a", { href: `${one.index}.html` }, picture, text.join(" · ")));
   }
 
