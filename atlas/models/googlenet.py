@@ -24,6 +24,7 @@ from atlas.models.dialect import (
 )
 from atlas.models.lrn import local_response_norm
 from atlas.models.network import LOGITS, Relu, Window
+from atlas.models.packed import PackedConvolution, can_pack, folded, folded_weight
 from atlas.units import find_layer
 
 
@@ -59,6 +60,7 @@ class GoogLeNet(nn.Module):
         self.view = dialect.view
         self.classes = int(state["head.bias"].shape[0])
         self._parts: dict[str, list[int]] = {}
+        self._packed: dict[str, PackedConvolution] | None = None
         for conv in conv_shapes(dialect):
             if conv.endswith(("_1x1", "_bottleneck")):
                 continue  # one convolution with its neighbours, below
@@ -97,7 +99,14 @@ class GoogLeNet(nn.Module):
         bias: Tensor = getattr(self, f"{name}_bias")
         if not len(weight):  # a block whose channels asked for come from its pooling branch
             return x[:, :0]
-        return F.conv2d(x, weight, bias, stride=stride, padding=padding)
+        if self._packed is None:
+            return F.conv2d(x, weight, bias, stride=stride, padding=padding)
+        if stride == 2:
+            x, padding = folded(x, weight.shape[2], padding), 0
+        if name not in self._packed:
+            weight = folded_weight(weight) if stride == 2 else weight
+            self._packed[name] = PackedConvolution(weight, bias, x.shape, padding)
+        return self._packed[name](x)
 
     def preprocess(self, x: Tensor) -> Tensor:
         """RGB in [0, 1], (B, 3, H, W), to the network's own input, channels last in memory.
@@ -116,7 +125,8 @@ class GoogLeNet(nn.Module):
     def fitted(
         self, dtype: torch.dtype, layer: str = "", channels: Sequence[int] = ()
     ) -> GoogLeNet:
-        """The same network in another precision, or with one layer reduced to some channels.
+        """The same network in another precision, or with one layer reduced to some channels,
+        its weights packed (`packed`).
 
         Images go in as they are and are brought to the network's input in float32.
 
@@ -129,6 +139,7 @@ class GoogLeNet(nn.Module):
         """
         twin = copy(self)
         twin._buffers, twin._parts = dict(self._buffers), dict(self._parts)
+        twin._packed = {} if can_pack(self.device) else None
         if layer in self._parts:
             twin._keep_of_block(layer, channels)
         elif layer:
