@@ -32,11 +32,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Made:
-    """How many renders were made (or would be) and how many were there, and all that failed."""
+    """How many renders were made (or would be) and how many were there, all that failed, and the
+    batches that were missing something."""
 
     rendered: int
     reused: int
     failed: tuple[Failure, ...]
+    missing: tuple[Chunk, ...] = ()
 
 
 class Renders:
@@ -77,7 +79,8 @@ class Renders:
             self._store.drop(self._plan.keys[failure.render] for failure in failed)
             self._work_off(missing, have, lacking)
             have = self._store.rows("render")
-        return Made(lacking, len(keys) - lacking, tuple(self._failures(chunks, have)))
+        failures = tuple(self._failures(chunks, have))
+        return Made(lacking, len(keys) - lacking, failures, tuple(missing))
 
     def _chunks(self, shard: tuple[int, int]) -> tuple[Chunk, ...]:
         if shard == (1, 1):
