@@ -129,8 +129,8 @@ def dreamlens(network: GoogLeNet, units: Sequence[Unit], size: int, steps: int) 
 
 RENDERERS: dict[str, tuple[Render, str | None]] = {
     "atlas": (together, None),
-    "atlas, one a batch": (alone, None),
-    "atlas, float32": (exact, None),
+    "atlas-alone": (alone, None),
+    "atlas-float32": (exact, None),
     "torch-lucent": (lucent, "torch-lucent"),
     "horama": (horama, "horama"),
     "dreamlens": (dreamlens, "dreamlens"),
