@@ -20,7 +20,7 @@ from tests.toy import ToyNetwork
 
 OPTIONS = (
     "--model", "googlenet-mini", "--size", "32", "--steps", "2", "--kinds", "positive,negative",
-    "--units", "conv2d0:20-27,mixed3a:0-7,mixed5b:3",
+    "--units", "conv2d0:20-27,mixed3a:0-7,mixed5b:5",
 )  # fmt: skip
 
 

@@ -41,8 +41,8 @@ class PackedConvolution:
         self._bias, self._padding, self._back = bias, padding, kernel - 1 - padding
         self._weight = _reordered(weight, shape, padding)
         length, width = (n + 2 * padding - kernel + 1 for n in shape[2:])
-        outputs = torch.Size((shape[0], len(weight), length, width))
-        self._turned = _reordered(weight.flip(2, 3).transpose(0, 1), outputs, self._back)
+        self._plain, self._outputs = weight, torch.Size((shape[0], len(weight), length, width))
+        self._turned: Tensor | None = None  # until a gradient is asked for
 
     def __call__(self, x: Tensor) -> Tensor:
         """(B, O, H', W') for x (B, I, H, W); differentiable in x."""
@@ -57,6 +57,9 @@ class PackedConvolution:
 
     def backward(self, grad: Tensor) -> Tensor:
         """The gradient with respect to x, for that with respect to the result."""
+        if self._turned is None:
+            turned = self._plain.flip(2, 3).transpose(0, 1)
+            self._turned = _reordered(turned, self._outputs, self._back)
         return _convolved(grad, self._turned, None, self._back)
 
 
