@@ -122,7 +122,7 @@ def test_a_second_build_on_one_store_is_refused_at_once(atlas, tmp_path, few):
         start = time.monotonic()
         second = other(*BUILD, *FEW, "--store", store)
         assert time.monotonic() - start < 0.6
-        dry = other(*BUILD, *FEW, "--store", store, "--dry-run")
+        dry = other(*BUILD, *FEW, "--store", store, "--dry-run", "-q")
         status = other("status", *BUILD[1:], *FEW, "--store", store)
         pages = other("pages", *BUILD[1:], *FEW, "--store", store, "--out", "so-far")
     assert second.code == 2
