@@ -31,33 +31,34 @@ Work = Callable[[int, Path], Cost]
 """Does so many of something in an empty folder."""
 
 
-def command(*arguments: object) -> Cost:
-    """An ``atlas`` command."""
-    return run([sys.executable, "-m", "atlas", *map(str, arguments), "-q"])
+def command(folder: Path, *arguments: object) -> Cost:
+    """An ``atlas`` command with the embedded network, a store in `folder` and no other config."""
+    config = folder / "atlas.toml"
+    config.write_text('[model]\nname = "googlenet-mini"\n')
+    named = ("-c", config, "--store", folder / "store", "-q")
+    return run([sys.executable, "-m", "atlas", *map(str, (*arguments, *named))])
 
 
 def renders(count: int, folder: Path) -> Cost:
     """Positive renders of so many channels of one layer."""
     return command(
-        "render", "--units", f"mixed4b:0-{count - 1}", "--kinds", "positive", "--size", 96,
-        "--steps", 32, "--store", folder / "store",
+        folder, "render", "--units", f"mixed4b:0-{count - 1}", "--kinds", "positive",
+        "--size", 96, "--steps", 32,
     )  # fmt: skip
 
 
 def photographs(count: int, folder: Path) -> Cost:
     """A pass over so many photographs for all channels of two layers."""
     return command(
-        "examples", "--units", "mixed3b,mixed4b", "--dataset", "sample", "--limit", count,
-        "--store", folder / "store",
-    )  # fmt: skip
+        folder, "examples", "--units", "mixed3b,mixed4b", "--dataset", "sample", "--limit", count
+    )
 
 
 def pages(count: int, folder: Path) -> Cost:
     """Pages of so many channels with a render each, which are there."""
-    which = ("--units", f"conv2d2:0-{count - 1}", "--kinds", "positive", "--size", 32, "--steps", 1,
-             "--store", folder / "store")  # fmt: skip
-    command("render", *which)
-    return command("pages", *which, "--out", folder / "site")
+    which = ("--units", f"conv2d2:0-{count - 1}", "--kinds", "positive", "--size", 32, "--steps", 1)
+    command(folder, "render", *which)
+    return command(folder, "pages", *which, "--out", folder / "site")
 
 
 def measure(work: Work, count: int, rounds: int) -> tuple[list[float], list[float]]:
