@@ -56,7 +56,7 @@ def photographs(count: int, folder: Path) -> Cost:
 
 def pages(count: int, folder: Path) -> Cost:
     """Pages of so many channels with a render each, which are there."""
-    which = ("--units", f"conv2d2:0-{count - 1}", "--kinds", "positive", "--size", 32, "--steps", 1)
+    which = ("--units", f"conv2d2:0-{count - 1}", "--kinds", "positive", "--size", 32, "--steps", 8)
     command(folder, "render", *which)
     return command(folder, "pages", *which, "--out", folder / "site")
 
