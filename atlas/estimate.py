@@ -26,6 +26,7 @@ from atlas.cost import layer_costs
 from atlas.examples.collect import BATCH, collect
 from atlas.examples.limited import LimitedSource
 from atlas.examples.sources import Source
+from atlas.failures import memory_explained
 from atlas.models.network import Network
 from atlas.optvis.optimize import Step, render_chunk
 from atlas.optvis.recipe import Recipe
@@ -206,7 +207,11 @@ def calibrate(
     device: str = "cpu",
     clock: Clock = time.perf_counter,
 ) -> Sample:
-    """Render a batch for a few steps; of a recipe with no more than that, the whole of it."""
+    """Render a batch for a few steps; of a recipe with no more than that, the whole of it.
+
+    Raises:
+        WorkError: it does not fit into memory.
+    """
     images, marks = len(chunk.renders), []
 
     def mark(_: Step) -> None:
@@ -216,7 +221,10 @@ def calibrate(
 
     short = replace(recipe, steps=min(STEPS, recipe.steps), stop=0.0)
     start = clock()
-    results = render_chunk(network, chunk.renders, short, device, observe=mark)
+    with memory_explained(
+        f"calibrating with {images} images of {recipe.size} px", "fewer units a batch need less"
+    ):
+        results = render_chunk(network, chunk.renders, short, device, observe=mark)
     total = clock() - start
     pictures = [result.image for result in results]
     if len(marks) <= WARM:

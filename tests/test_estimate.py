@@ -8,6 +8,7 @@ import torch
 
 from atlas import estimate
 from atlas.engines import local
+from atlas.errors import WorkError
 from atlas.estimate import Estimate, calibrated, of_photographs, of_renders, of_site
 from atlas.examples.sources import open_source
 from atlas.optvis.recipe import Recipe
@@ -95,3 +96,12 @@ def test_estimates_add_up_and_read_well():
     total = Estimate(60, 2_000_000_000, 1_000_000) + Estimate(7200, 1_000_000_000, 2_000_000)
     assert total == Estimate(7260, 2_000_000_000, 3_000_000)
     assert str(total) == "about 2 h 1 min, 2.0 GB of memory and 3.0 MB of disk"
+
+
+def test_a_calibration_that_does_not_fit_into_memory_is_one_error(toy, monkeypatch):
+    def render_chunk(*_, **__):
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(estimate, "render_chunk", render_chunk)
+    with pytest.raises(WorkError, match="out of memory calibrating with 2 images of 32 px; fewer"):
+        of_renders(toy, chunks_of()[:1], Recipe(size=32, steps=4))
