@@ -12,6 +12,7 @@ from atlas.config import Config, SiteSection
 from atlas.dataset import Dataset
 from atlas.durable import check_folder, sweep
 from atlas.errors import AtlasError
+from atlas.estimate import Estimate, of_build
 from atlas.examples.sources import open_source
 from atlas.failures import memory_explained
 from atlas.gather import StoreMedia, gather
@@ -20,7 +21,7 @@ from atlas.memory import give_freed_memory_back
 from atlas.models.googlenet import GoogLeNet
 from atlas.models.zoo import load_model
 from atlas.opening import Access, opened
-from atlas.plan import Plan, make_plan
+from atlas.plan import Chunk, Plan, make_plan
 from atlas.progress import Progress, reported
 from atlas.recipes import recipe_of
 from atlas.references import References
@@ -46,7 +47,8 @@ MANY = 2000
 @dataclass
 class Report:
     """What a run did, for the closing line; `warnings` are whole sentences, `failed` the renders
-    that came to nothing, with the reason, `damaged` what was wrong with the store."""
+    that came to nothing, with the reason, `damaged` what was wrong with the store. `estimate` is
+    of a dry run: what it would take."""
 
     rendered: int = 0
     reused: int = 0
@@ -58,6 +60,7 @@ class Report:
     site: SiteReport | None = None
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    estimate: Estimate | None = None
 
 
 class SiteInputs(NamedTuple):
@@ -88,6 +91,7 @@ class Project:
     ) -> None:
         self.config, self.quiet = config, quiet
         self.report = Report()
+        self._missing: tuple[Chunk, ...] = ()
         self._start = time.monotonic()
         self._engine = _engine_of(config, quiet)
         self.device = _own_device(config)
@@ -166,7 +170,21 @@ class Project:
         )
         made = renders.make(shard, dry_run, retry)
         self.report.rendered, self.report.reused = made.rendered, made.reused
+        self._missing = made.missing
         self.report.failed = [str(failure) for failure in made.failed]
+
+    def estimate(self, with_site: bool) -> None:
+        """Estimate what is missing, after dry runs of `render` and `examples`; `report` has it."""
+        self.report.estimate = of_build(
+            self.network,
+            self._missing,
+            self.plan.recipe,
+            self.device,
+            source=None if self.dataset is None else self.dataset.source,
+            layers=() if self.dataset is None else self.dataset.missing(),
+            examples=self.config.dataset.examples,
+            site=self.config.site if with_site else None,
+        )
 
     def examples(self, shard: tuple[int, int] = (1, 1), dry_run: bool = False) -> None:
         """Collect the example tables the store lacks, in one pass over the dataset."""

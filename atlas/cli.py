@@ -55,6 +55,8 @@ def build(**options: Any) -> None:
         project.examples(shard, options["dry_run"])
         if shard == (1, 1) and not options["dry_run"]:
             project.pages()
+        if options["dry_run"] and not options["quiet"]:
+            project.estimate(with_site=shard == (1, 1))
 
     _run(options, work)
 
@@ -66,7 +68,13 @@ def build(**options: Any) -> None:
 def render(**options: Any) -> None:
     """Render what the store lacks; no examples, no pages."""
     shard = shard_of(options["shard"])
-    _run(options, lambda p: p.render(shard, options["dry_run"], options["retry"]))
+
+    def work(project: Project) -> None:
+        project.render(shard, options["dry_run"], options["retry"])
+        if options["dry_run"] and not options["quiet"]:
+            project.estimate(with_site=False)
+
+    _run(options, work)
 
 
 @cli.command()
@@ -254,6 +262,8 @@ def _closing_line(report: Report, dry_run: bool) -> str:
         parts.append(f"examples: {verb} {report.tables}, reused {report.tables_reused} layers")
     if report.site is not None:
         parts.append(_site_line(report.site))
+    if report.estimate is not None:
+        parts.append(f"would take {report.estimate}")
     return "; ".join(parts) + f"; {in_words(report.seconds)}"
 
 

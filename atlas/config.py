@@ -83,6 +83,7 @@ class RenderSection(_Section):
     optimizer: str = "adam"
     learning_rate: float | None = None
     diversity: float = 1.0
+    precision: str | None = None
     kinds: Annotated[tuple[Kind, ...], Field(min_length=1)] = (
         "neuron",
         "positive",
@@ -107,6 +108,7 @@ class RenderSection(_Section):
 RECIPE_KEYS = (
     *("parameterization", "decay", "decorrelate", "colours", "spectrum", "patches", "start"),
     *("regularize", "optimizer", "learning_rate", "settle", "stop", "diversity"),
+    "precision",
 )
 """Keys of ``[render]`` that are options of ``atlas show`` too."""
 

@@ -109,6 +109,7 @@ _RECIPE = (
     click.option("--settle", type=float, metavar="X", help="Last share of steps at falling rate."),
     click.option("--stop", type=float, metavar="X", help="Stop below this growth in 32 steps."),
     click.option("--diversity", type=float, metavar="X", help="Weight of diversity (default 1)."),
+    click.option("--precision", metavar="NAME", help="Of the network's passes: bfloat16, float32."),
 )
 
 

@@ -45,6 +45,8 @@ def recipe_of(render: RenderSection) -> Recipe:
     }
     if render.settle is not None:
         more["settle"] = render.settle
+    if render.precision is not None:
+        more["precision"] = render.precision
     if render.colours is not None:
         more["colours"] = measure.read_colours(render.colours)
     if render.parameterization == "maco":

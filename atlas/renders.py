@@ -33,11 +33,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Made:
-    """How many renders were made (or would be) and how many were there, and all that failed."""
+    """How many renders were made (or would be) and how many were there, all that failed, and the
+    batches that were missing something."""
 
     rendered: int
     reused: int
     failed: tuple[Failure, ...]
+    missing: tuple[Chunk, ...] = ()
 
 
 class Renders:
@@ -88,7 +90,8 @@ class Renders:
             lost = self._work_off(missing, have, lacking)
             have = self._store.rows("render")
         made = lacking - len(lost)
-        return Made(made, len(keys) - lacking, (*self._failures(chunks, have), *lost))
+        failures = (*self._failures(chunks, have), *lost)
+        return Made(made, len(keys) - lacking, failures, tuple(missing))
 
     def _chunks(self, shard: tuple[int, int]) -> tuple[Chunk, ...]:
         if shard == (1, 1):

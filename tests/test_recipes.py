@@ -47,8 +47,10 @@ def test_every_key_reaches_the_recipe(tmp_path, photos):
             optimizer="sgd",
             learning_rate=0.25,
             diversity=2.0,
+            precision="float32",
         )
     )
+    assert recipe.precision == "float32"
     assert recipe.colours != ARTICLE
     assert recipe.spectrum.size == 32
     assert recipe.patches.patches.shape == (20, 8, 8, 3)

@@ -107,6 +107,6 @@ engine.render_chunk = render_chunk
     done = atlas(*BUILD, *FEW, before=before)
     assert done.code == 1
     assert done.err == (
-        "atlas: out of memory rendering 8 images of 32 px together, from conv2d0:20 on; "
-        "a smaller --size or fewer units a batch ([render] chunk) need less\n"
+        "atlas: out of memory rendering 1 image of 32 px at a time, conv2d0:20; "
+        "a smaller --size needs less\n"
     )

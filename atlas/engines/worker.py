@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 
 import atlas
 from atlas.engines import Finished
-from atlas.engines.local import render_one
+from atlas.engines.local import Renderer
 from atlas.errors import DatasetError, WorkError
 from atlas.examples import collect
 from atlas.examples.checkpoint import pack_state
@@ -145,11 +145,12 @@ class Worker:
         with memory_explained(f"loading {network.name}", "fewer workers need less"):
             self._network = network.unpacked()
             self._network.to(device)
+        self._renderer = Renderer(self._network, device)
         return version()
 
     def render(self, chunk: Chunk, recipe: Recipe) -> Finished:
         """Render a chunk."""
-        return render_one(self._network, chunk, recipe, self._device)
+        return self._renderer(chunk, recipe)
 
     def look(self, task: Photographs, todo: Sequence[range]) -> None:
         """Look at chunks of photographs, and add what they show to the state.

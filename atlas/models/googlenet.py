@@ -9,6 +9,7 @@ computed. Parameters carry Distill's names (``mixed4c_5x5_bottleneck``) in every
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ from atlas.models.dialect import (
 )
 from atlas.models.lrn import local_response_norm
 from atlas.models.network import LOGITS, Relu, Window
+from atlas.models.packed import PackedConvolution, can_pack, folded, folded_weight
 from atlas.units import find_layer
 
 
@@ -58,6 +60,7 @@ class GoogLeNet(nn.Module):
         self.view = dialect.view
         self.classes = int(state["head.bias"].shape[0])
         self._parts: dict[str, list[int]] = {}
+        self._packed: dict[str, PackedConvolution] | None = None
         for conv in conv_shapes(dialect):
             if conv.endswith(("_1x1", "_bottleneck")):
                 continue  # one convolution with its neighbours, below
@@ -86,10 +89,24 @@ class GoogLeNet(nn.Module):
                 frozen = frozen.contiguous(memory_format=torch.channels_last)
             self.register_buffer(f"{name}_{suffix}", frozen)
 
+    def _width(self, name: str) -> int:
+        """How many channels a convolution computes."""
+        weight: Tensor = getattr(self, f"{name}_weight")
+        return len(weight)
+
     def _conv(self, x: Tensor, name: str, stride: int = 1, padding: int = 0) -> Tensor:
         weight: Tensor = getattr(self, f"{name}_weight")
         bias: Tensor = getattr(self, f"{name}_bias")
-        return F.conv2d(x, weight, bias, stride=stride, padding=padding)
+        if not len(weight):  # a block whose channels asked for come from its pooling branch
+            return x[:, :0]
+        if self._packed is None:
+            return F.conv2d(x, weight, bias, stride=stride, padding=padding)
+        if stride == 2:
+            x, padding = folded(x, weight.shape[2], padding), 0
+        if name not in self._packed:
+            weight = folded_weight(weight) if stride == 2 else weight
+            self._packed[name] = PackedConvolution(weight, bias, x.shape, padding)
+        return self._packed[name](x)
 
     def preprocess(self, x: Tensor) -> Tensor:
         """RGB in [0, 1], (B, 3, H, W), to the network's own input, channels last in memory.
@@ -102,7 +119,55 @@ class GoogLeNet(nn.Module):
             x = x.flip(1)
         scale: Tensor = self._scale  # type: ignore[assignment]
         shift: Tensor = self._shift  # type: ignore[assignment]
-        return (x * scale + shift).contiguous(memory_format=torch.channels_last)
+        own: Tensor = self.head_weight  # type: ignore[assignment]
+        return (x * scale + shift).to(own.dtype, memory_format=torch.channels_last)
+
+    def fitted(
+        self, dtype: torch.dtype, layer: str = "", channels: Sequence[int] = ()
+    ) -> GoogLeNet:
+        """The same network in another precision, or with one layer reduced to some channels,
+        its weights packed (`packed`).
+
+        Images go in as they are and are brought to the network's input in float32.
+
+        Args:
+            dtype: of weights, activations and what is tapped.
+            layer: canonical name. Its tap is (B, len(channels), H', W'); branches that none of
+                them comes from are not computed, and nothing beyond the layer can be tapped.
+                Without a name, all is there.
+            channels: of that layer, ascending, each once.
+        """
+        twin = copy(self)
+        twin._buffers, twin._parts = dict(self._buffers), dict(self._parts)
+        twin._packed = {} if can_pack(self.device) else None
+        if layer in self._parts:
+            twin._keep_of_block(layer, channels)
+        elif layer:
+            twin._keep(layer, channels)
+        for name, value in twin._buffers.items():
+            if value is not None and name not in ("_scale", "_shift"):
+                twin._buffers[name] = value.to(dtype)
+        return twin
+
+    def _keep(self, conv: str, rows: Sequence[int]) -> None:
+        """Drop all output channels of a convolution but these."""
+        for suffix in ("weight", "bias"):
+            value: Tensor = getattr(self, f"{conv}_{suffix}")
+            self._buffers[f"{conv}_{suffix}"] = value[
+                torch.tensor(rows, device=value.device).long()
+            ]
+
+    def _keep_of_block(self, name: str, channels: Sequence[int]) -> None:
+        """Drop all output channels of a block but these, and what only the others need."""
+        one, three, five = self._parts[name]
+        branches = find_layer(name, self.layers).branches
+        kept = [[c - b.start for c in channels if b.start <= c < b.stop] for b in branches]
+        for part, rows in zip(("3x3", "5x5", "pool_reduce"), kept[1:], strict=True):
+            self._keep(f"{name}_{part}", rows)
+        threes = range(one, one + three) if kept[1] else ()
+        fives = range(one + three, one + three + five) if kept[2] else ()
+        self._keep(f"{name}_ones", [*kept[0], *threes, *fives])
+        self._parts[name] = [len(kept[0]), len(threes), len(fives)]
 
     def taps(self, x: Tensor, layer: str, relu: Relu = F.relu) -> Tensor:
         """Pre-ReLU activations of one layer; nothing beyond it is computed.
@@ -180,10 +245,14 @@ class GoogLeNet(nn.Module):
         one, three, five = torch.split(self._conv(x, f"{name}_ones"), self._parts[name], dim=1)
         yield f"{name}_3x3_bottleneck", three
         yield f"{name}_5x5_bottleneck", five
-        three = self._conv(relu(three), f"{name}_3x3", padding=1)
-        five = self._conv(relu(five), f"{name}_5x5", padding=self.dialect.five // 2)
-        pool = self._conv(F.max_pool2d(x, 3, 1, 1), f"{name}_pool_reduce")
-        yield name, torch.cat((one, three, five, pool), dim=1)
+        parts = [one]
+        if self._width(f"{name}_3x3"):
+            parts.append(self._conv(relu(three), f"{name}_3x3", padding=1))
+        if self._width(f"{name}_5x5"):
+            parts.append(self._conv(relu(five), f"{name}_5x5", padding=self.dialect.five // 2))
+        if self._width(f"{name}_pool_reduce"):
+            parts.append(self._conv(F.max_pool2d(x, 3, 1, 1), f"{name}_pool_reduce"))
+        yield name, torch.cat(parts, dim=1)
 
     def _pool(self, x: Tensor, kernel: int = 3) -> Tensor:
         if self.dialect.tensorflow_padding:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from atlas.units import Layer
@@ -58,3 +59,12 @@ class Network(Protocol):
 
     def path(self, layer: str) -> tuple[Window, ...]:
         """The windows on the widest path from the image to a layer."""
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A network that can compute less, or less exactly, than it was made for."""
+
+    def fitted(self, dtype: torch.dtype, layer: str = "", channels: Sequence[int] = ()) -> Network:
+        """The same network in another precision; of `layer`, if named, its tap has only these
+        channels (ascending, each once), and nothing beyond it can be tapped."""

@@ -57,6 +57,11 @@ class Optimizer:
             self._colours = matrix @ matrix.T
             self._power = frequency_scale(recipe.size, device).square()
 
+    @property
+    def bounded(self) -> bool:
+        """Whether no finite gradient can step to what is not finite."""
+        return self._adam is not None
+
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
         """One step; `gradients` of the objective, as the variables are."""

@@ -28,8 +28,8 @@ MEMORY = 0.9
 def gram_cosine(taps: Tensor) -> Tensor:
     """Cosine similarity of Gram matrices between the images of each group.
 
-    Gᵢ = AᵢAᵢᵀ over space for Aᵢ (C, N). ⟨Gᵢ, Gⱼ⟩ = ‖AᵢᵀAⱼ‖²_F, so whichever product is smaller
-    is formed: C × C, or N × N per pair.
+    Gᵢ = AᵢAᵢᵀ over space for Aᵢ (C, N). ⟨Gᵢ, Gⱼ⟩ = ‖AᵢᵀAⱼ‖²_F, so whichever takes less work is
+    formed: K products C × C, or K² of N × N.
 
     Args:
         taps: (G, K, C, H, W), K images in each of G groups.
@@ -40,7 +40,7 @@ def gram_cosine(taps: Tensor) -> Tensor:
     a = taps.flatten(3)
     groups, images, channels, positions = a.shape
     a = a / a.flatten(2).norm(dim=2).clamp(min=1e-12)[:, :, None, None]
-    if positions < channels:
+    if images * positions < channels:
         flat = a.transpose(2, 3).reshape(groups, images * positions, channels)
         products = flat @ flat.transpose(1, 2)
         blocks = products.view(groups, images, positions, images, positions)

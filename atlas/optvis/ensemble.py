@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from atlas.models.network import LOGITS, Network, Relu
+from atlas.models.network import LOGITS, Fitted, Network, Relu
 from atlas.optvis.alignment import Alignment, Sequenced
 from atlas.optvis.diversity import DiverseSet, Diversity, gram_cosine
-from atlas.optvis.leaves import Context, Photo
+from atlas.optvis.leaves import Channel, Context, Neuron, Photo
 from atlas.optvis.objective import Batch, Objective
 from atlas.optvis.parameterize import from_uint8
+from atlas.optvis.precision import arithmetic
 from atlas.optvis.recipe import Recipe, stream
 from atlas.optvis.subject import Subject, seed_for
 from atlas.optvis.transform import warp
@@ -62,6 +63,15 @@ class Ensemble:
         bound = {row for one in sets for row in (*one.rows, one.reference)}
         self.free = [row for row in range(self.size) if row not in bound]
         self._sets = sets
+        # Of a layer of which lone channels are asked for, the others need not be computed.
+        layer, channels = ("", []) if sets or sequences else _channels(objectives, network)
+        if layer:
+            places = {channel: place for place, channel in enumerate(channels)}
+            objectives = [objective.renumbered(places) for objective in objectives]
+        self._exact = self._quick = network
+        if isinstance(network, Fitted):
+            self._exact = network.fitted(torch.float32, layer, channels)
+            self._quick = network.fitted(arithmetic(recipe.precision, device), layer, channels)
         self._batch = Batch(objectives, device)
         self._diversity = Diversity(sets, recipe.steps, recipe.diversity, device) if sets else None
         self._alignment = Alignment(sequences, recipe.alignment, device) if sequences else None
@@ -93,7 +103,7 @@ class Ensemble:
             sets and interpolations are charged.
         """
         side = self._recipe.transforms.seen(self._recipe.size)
-        taps, context = self._look(images, theta, relu, side)
+        taps, context = self._look(self._quick, images, theta, relu, side)
         achieved = self._batch(taps, context)
         total = achieved.sum()
         if self._diversity is not None:
@@ -104,13 +114,13 @@ class Ensemble:
 
     def scores(self, images: Tensor, theta: Tensor | None = None) -> Tensor:
         """What is reported of images (B, 3, H, W), (B,)."""
-        return self._batch.score(*self._look(images, theta, F.relu))
+        return self._batch.score(*self._look(self._exact, images, theta, F.relu))
 
     def set_diversity(self, images: Tensor) -> dict[int, float]:
         """Of every row of a diverse set, 1 − its mean Gram cosine with the others."""
         found: dict[int, float] = {}
         if self._sets:
-            taps, _ = self._look(images, None, F.relu)
+            taps, _ = self._look(self._exact, images, None, F.relu)
             for one in self._sets:
                 cosines = gram_cosine(taps[one.layer][list(one.rows)][None])[0]
                 others = (cosines.sum(1) - 1) / (len(one.rows) - 1)
@@ -129,17 +139,22 @@ class Ensemble:
         return self._photos[photo.sha256]
 
     def _look(
-        self, images: Tensor, theta: Tensor | None, relu: Relu, side: int | None = None
+        self,
+        network: Network,
+        images: Tensor,
+        theta: Tensor | None,
+        relu: Relu,
+        side: int | None = None,
     ) -> tuple[dict[str, Tensor], Context]:
         def photo_taps(photo: Photo, layer: str, rows: Tensor) -> Tensor:
             picture = self.photo(photo).expand(len(rows), -1, -1, -1)
             if theta is not None:
                 picture = warp(picture, theta[rows], side)
             with torch.no_grad():
-                return self._network.taps(picture, layer)
+                return network.taps(picture, layer).float()
 
         seen = images if theta is None else warp(images, theta, side)
-        taps = dict(self._network.walk(seen, self._layers, relu))
+        taps = {n: tap.float() for n, tap in network.walk(seen, self._layers, relu)}
         return taps, Context(relu, theta, photo_taps)
 
     def _layer_of(self, objective: Objective) -> str:
@@ -161,6 +176,21 @@ class Ensemble:
             for layer in objectives[row].layers
         ]
         return names[max(0, min(places) - 1)]
+
+
+def _channels(objectives: Sequence[Objective], network: Network) -> tuple[str, list[int]]:
+    """The layer and the channels of it that these objectives come down to, ascending; ("", [])
+    where they look at more than lone channels of one layer, or at a part of a layer."""
+    channels: dict[str, set[int]] = {}
+    for leaf in (leaf for objective in objectives for leaf in objective.leaves):
+        if not isinstance(leaf, Channel | Neuron) or getattr(leaf, "position", None) is not None:
+            return "", []
+        channels.setdefault(leaf.layer, set()).add(leaf.index)
+    if not isinstance(network, Fitted) or len(channels) != 1:
+        return "", []
+    ((layer, indices),) = channels.items()
+    whole = layer in {one.name for one in network.layers}
+    return (layer, sorted(indices)) if whole else ("", [])
 
 
 def _groups(subjects: Sequence[Subject], role: str) -> list[list[int]]:

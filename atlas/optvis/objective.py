@@ -9,7 +9,7 @@ many different channels the batch asks for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import torch
@@ -88,6 +88,18 @@ class Objective:
             case (Term(1.0, (Channel(layer, index, sign),)),):
                 return Objective.of(Channel(layer, index, 1 if sign < 0 else -1))
         return self * -1.0
+
+    def renumbered(self, places: Mapping[int, int]) -> Objective:
+        """The same of channels and neurons whose present numbers stand for others."""
+
+        def moved(leaf: Leaf) -> Leaf:
+            if not isinstance(leaf, Channel | Neuron):
+                raise ObjectiveError(f"{leaf} is of no single channel")
+            return replace(leaf, index=places[leaf.index])
+
+        return Objective(
+            tuple(Term(term.weight, tuple(map(moved, term.leaves))) for term in self.terms)
+        )
 
     @property
     def lone(self) -> Term | None:

@@ -17,13 +17,14 @@ from atlas.optvis.regularizer import PENALTIES, Regularizer, parse_regularizers
 from atlas.optvis.spectrum import Spectrum
 from atlas.optvis.transform import Transforms
 
-VERSION = 2
+VERSION = 3
 """Version of the render stage: raised whenever the same recipe would give other pixels."""
 
 MIN_SIZE, MAX_SIZE, MAX_STEPS = 32, 4096, 1_000_000
 
 ParameterizationName = Literal["fourier", "pixels", "laplacian", "maco"]
 OptimizerName = Literal["adam", "sgd", "steepest-l2", "steepest-linf", "steepest-decorrelated"]
+PrecisionName = Literal["bfloat16", "float32"]
 
 LEARNING_RATES: dict[OptimizerName, float] = {
     "adam": 0.05,
@@ -63,6 +64,8 @@ class Recipe:
             so that an image comes to rest instead of trembling about its optimum.
         stop: an image is finished once its objective grows by less than this share over 32 steps;
             0 never stops early.
+        precision: the least that the network's passes may be computed in while the image is
+            optimized (`precision`). All else, and what is reported, is float32.
 
     Raises:
         RecipeError: something is out of range or missing; the message shows it.
@@ -87,6 +90,7 @@ class Recipe:
     shared: bool = True
     settle: float = 0.3
     stop: float = 0.0
+    precision: PrecisionName = "bfloat16"
 
     def __post_init__(self) -> None:
         if not MIN_SIZE <= self.size <= MAX_SIZE:
@@ -95,6 +99,7 @@ class Recipe:
             raise RecipeError(f"steps must be 0 to {MAX_STEPS}, not {self.steps}")
         _one_of("parameterization", self.parameterization, get_args(ParameterizationName))
         _one_of("optimizer", self.optimizer, get_args(OptimizerName))
+        _one_of("precision", self.precision, get_args(PrecisionName))
         rate = self.learning_rate
         if rate is not None and not 0 < rate <= 1000:
             raise RecipeError(f"learning rate must be above 0 and at most 1000, not {rate}")
@@ -142,6 +147,7 @@ class Recipe:
             "diversity": self.diversity,
             "alignment": self.alignment,
             "shared": self.shared,
+            "precision": self.precision,
         }
 
 
@@ -166,7 +172,7 @@ def from_preset(
     Args:
         regularize: names of regularizers (`regularizer.parse_regularizers`); None means
             `regularizer.DEFAULT`, an empty list none at all. `distill` is the article's own recipe:
-            transforms alone, and no settling.
+            transforms alone, no settling, and float32.
         others: fields of `Recipe`.
 
     Raises:
@@ -177,6 +183,7 @@ def from_preset(
     preset_size, preset_steps = PRESETS[name]
     if name == "distill":
         others.setdefault("settle", 0.0)
+        others.setdefault("precision", "float32")
         regularize = ["transforms"] if regularize is None else regularize
     if regularize is not None:
         transforms, regularizers = parse_regularizers(regularize)

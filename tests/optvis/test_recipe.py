@@ -31,6 +31,7 @@ from atlas.units import Unit
         ({"stop": 2.0}, "stop must be 0 to 1"),
         ({"parameterization": "fft"}, "'fft'; choose from fourier, pixels, laplacian, maco"),
         ({"optimizer": "lion"}, "'lion'; choose from adam, sgd, steepest-l2"),
+        ({"precision": "int8"}, "'int8'; choose from bfloat16, float32"),
         ({"parameterization": "maco"}, "maco needs a spectrum"),
         ({"optimizer": "steepest-decorrelated"}, "goes with parameterization pixels, not fourier"),
         ({"regularizers": parse_regularizers(["patches"])[1]}, "patches needs a patch base"),
@@ -47,6 +48,7 @@ def test_presets_are_distills_recipe_and_two_quicker_ones():
     assert from_preset("standard", steps=7).steps == 7
     assert from_preset("distill").regularizers == ()
     assert from_preset("distill").settle == 0
+    assert from_preset("distill").precision == "float32"
     assert from_preset("standard") == from_preset("standard", regularize=DEFAULT)
     assert from_preset("standard", optimizer="sgd").optimizer == "sgd"
     with pytest.raises(RecipeError, match="unknown preset 'fast'"):
@@ -72,6 +74,7 @@ def test_every_part_of_a_recipe_is_part_of_its_json():
         {"alignment": 2.0},
         {"shared": False},
         {"redirect_steps": 0},
+        {"precision": "float32"},
         {"regularizers": ()},
         {"transforms": parse_regularizers(["jitter"])[0]},
     ]

@@ -217,3 +217,14 @@ def test_every_name_of_the_spectrum_is_read():
 def test_bad_names_are_refused_with_the_offending_part(names, message):
     with pytest.raises(RecipeError, match=message):
         parse_regularizers(names)
+
+
+def test_total_variation_has_the_gradient_of_its_definition():
+    x = torch.rand(2, 3, 5, 7, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    apart = (x[..., 1:] - x[..., :-1]).abs().sum((1, 2, 3))
+    expected = (apart + (x[:, :, 1:] - x[:, :, :-1]).abs().sum((1, 2, 3))) / x[0].numel()
+    found = total_variation(x)
+    torch.testing.assert_close(found, expected)
+    weights = torch.tensor([0.5, -2.0])
+    grads = [torch.autograd.grad((v * weights).sum(), x)[0] for v in (found, expected)]
+    torch.testing.assert_close(*grads)
