@@ -48,23 +48,19 @@ def gather(
     dataset: Dataset | None,
 ) -> tuple[Catalogue, int]:
     """The catalogue of what the store holds of a plan, and how many renders it lacks."""
-    missing = 0
     channels = []
     layers = {layer.name: layer for layer in network.layers}
     tables = {} if dataset is None else dataset.tables()
     alike, labels = similar(tables, plan.units), _labels(plan, tables)
     seen = {} if dataset is None else _photographs(plan, dataset, tables)
-    rendered = store.rows("render")
+    measured = {
+        unit: _stats(tables[unit.layer], unit.index) for unit in plan.units if unit.layer in tables
+    }
+    records = _renders(plan, store, measured)
     for unit in plan.units:
-        renders: list[RenderRecord] = []
-        table = tables.get(unit.layer)
-        stats = _stats(table, unit.index) if table is not None else {}
-        for render in renders_of(unit, config.render.kinds, config.render.seed):
-            key = plan.keys[render]
-            if key not in rendered:
-                missing += 1
-                continue
-            renders.append(_record(render, key, rendered[key].facts, plan.recipe, stats))
+        wanted = renders_of(unit, config.render.kinds, config.render.seed)
+        renders = [records[render] for render in wanted if render in records]
+        stats = measured.get(unit, {})
         branch = layers[unit.layer].branch_of(unit.index).name
         found = vars(seen[unit]) if unit in seen else {}
         channels.append(
@@ -104,7 +100,21 @@ def gather(
         channels,
         labels,
     )
-    return catalogue, missing
+    return catalogue, len(plan.renders) - len(records)
+
+
+def _renders(
+    plan: Plan, store: Store, stats: Mapping[Unit, Mapping[str, float]]
+) -> dict[Render, RenderRecord]:
+    """What the store has of the plan's renders."""
+    wanted = {key: render for render, key in plan.keys.items()}
+    return {
+        render: _record(
+            render, plan.keys[render], row.facts, plan.recipe, stats.get(render.unit, {})
+        )
+        for key, row in store.each("render")
+        if (render := wanted.get(key)) is not None
+    }
 
 
 def _labels(plan: Plan, tables: Mapping[str, ExampleTable]) -> list[LabelRecord]:
@@ -186,7 +196,7 @@ class StoreMedia:
 
     def __init__(self, store: Store, dataset: Dataset | None) -> None:
         self._store, self._dataset = store, dataset
-        self._digests = {key: row.sha256 for key, row in store.rows("render").items()}
+        self._digests = {key: row.sha256 for key, row in store.each("render")}
 
     def render(self, record: RenderRecord) -> NDArray[np.uint8]:
         """The master of a render, (S, S, 3)."""

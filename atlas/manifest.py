@@ -110,10 +110,15 @@ class Manifest:
 
     def rows(self, stage: str | None = None) -> list[Entry]:
         """All entries, or those of one stage, by key."""
+        return list(self.each(stage))
+
+    def each(self, stage: str | None = None) -> Iterator[Entry]:
+        """The same, one after the other: of an atlas's renders all would be 100 MB."""
         where, values = ("", ()) if stage is None else (" WHERE stage = ?", (stage,))
         with self._explained():
-            found = self._db.execute(f"{_SELECT}{where} ORDER BY key", values).fetchall()
-        return [entry for row in found if (entry := _entry(row)) is not None]
+            cursor = self._db.execute(f"{_SELECT}{where} ORDER BY key", values)
+            while found := cursor.fetchmany(1000):
+                yield from (entry for row in found if (entry := _entry(row)) is not None)
 
     def broken(self) -> list[str]:
         """Keys of rows that do not match their checksum."""

@@ -85,9 +85,14 @@ class Store:
     def rows(self, stage: str) -> dict[str, Row]:
         """Every entry of a stage whose file is present, by key: one query and one look at the
         folders, however many there are."""
+        return dict(self.each(stage))
+
+    def each(self, stage: str) -> Iterator[tuple[str, Row]]:
+        """The same, one after the other."""
         present = set(self.files())
-        entries = self.manifest.rows(stage)
-        return {e.key: Row(e.sha256, e.known()) for e in entries if e.file in present}
+        for entry in self.manifest.each(stage):
+            if entry.file in present:
+                yield entry.key, Row(entry.sha256, entry.known())
 
     def entries(self) -> Iterator[Entry]:
         """All entries, also those that a writer which was killed has not told the manifest of."""
