@@ -33,8 +33,8 @@ LIMIT = 20 * 2**20
 """Bytes of details that a manifest has room for beside the rest; hosts stop at files of 25 MiB."""
 
 
-Pairs = list[tuple[str, str]]
-"""For each channel of a layer what is said in any case, and the details, as JSON."""
+Pair = tuple[str, str]
+"""Of a channel what is said in any case, and the details, as JSON."""
 
 
 def manifest_files(
@@ -53,37 +53,51 @@ def manifest_files(
     """
     lines: list[str] = []
     parts: list[str] = []
-    held: list[tuple[str, Pairs]] = []  # of layers that may yet fit into one manifest
+    held: list[tuple[str, list[Pair]]] = []  # of layers that may yet fit into one manifest
     size = 0
     for layer in catalogue.layers:
-        held.append((layer.name, _pairs(catalogue.of_layer(layer.name), plan)))
-        size += sum(len(details) for _, details in held[-1][1])
-        while size > LIMIT and held:
-            name, of_layer = held.pop(0)
-            if of_layer:
-                parts.append(f"manifest/{slug(name)}.json.gz")
-                yield parts[-1], _part(name, of_layer)
-                rest = _text({"examples": [], "examples_in": parts[-1]})
-                lines += [_joined(entry, rest) for entry, _ in of_layer]
-            del of_layer  # megabytes, which would be there beside those of the next layer
+        channels = catalogue.of_layer(layer.name)
+        made = ((_text(_entry(one, plan)), _text(_details(one, plan))) for one in channels)
+        ready: list[tuple[str, Iterable[Pair]]] = [(layer.name, made)] if channels else []
+        if size <= LIMIT:
+            held.append((layer.name, list(made)))
+            size += sum(len(details) for _, details in held[-1][1])
+            ready = [one for one in held if one[1]] if size > LIMIT else []
+        for name, pairs in ready:
+            parts.append(f"manifest/{slug(name)}.json.gz")
+            yield parts[-1], _part(name, pairs, parts[-1], lines)
+        if ready:
+            held.clear()
     lines += [_joined(*pair) for _, pairs in held for pair in pairs]
     known = {path for c in catalogue.channels for path in _named(c, plan, split=bool(parts))}
     head = _head(catalogue, class_paths, sorted({*others, *parts} - known))
     document = io.BytesIO()
-    document.writelines(_document(head, lines))
+    document.writelines(_document(head, _taken(lines)))
     yield "manifest.json", document.getvalue()
 
 
-def _pairs(channels: Iterable[ChannelRecord], plan: SheetPlan) -> Pairs:
-    return [(_text(_entry(one, plan)), _text(_details(one, plan))) for one in channels]
+def _taken(lines: list[str]) -> Iterator[str]:
+    """The lines, which are let go as they are passed on: together they are megabytes."""
+    lines.reverse()
+    while lines:
+        yield lines.pop()
 
 
-def _part(layer: str, pairs: Pairs) -> bytes:
-    """The file of a layer of a split manifest."""
+def _part(layer: str, pairs: Iterable[Pair], path: str, lines: list[str]) -> bytes:
+    """The file of a layer of a split manifest; what `manifest.json` says instead goes to `lines`.
+
+    A layer can be tens of megabytes, of which only one channel is there at a time.
+    """
+    rest = _text({"examples": [], "examples_in": path})
+
+    def whole() -> Iterator[str]:
+        for entry, details in pairs:
+            lines.append(_joined(entry, rest))
+            yield _joined(entry, details)
+
     packed = io.BytesIO()
     with gzip.GzipFile("", "wb", fileobj=packed, mtime=0) as file:
-        lines = (_joined(*pair) for pair in pairs)
-        file.writelines(_document({"format": FORMAT, "layer": layer}, lines))
+        file.writelines(_document({"format": FORMAT, "layer": layer}, whole()))
     return packed.getvalue()
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FOLDER = "tables"
 AS_CSV = ("channels", "renders")
-BATCH = 10_000
+BATCH = 5_000
 """Rows of a table that are there at once."""
 TYPES = {
     "string": (

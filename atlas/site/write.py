@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from atlas.errors import ConfigError
+from atlas.memory import give_freed_memory_back
 from atlas.site.addresses import robots, sitemap
 from atlas.site.catalogue import Catalogue
 from atlas.site.content import Note, read_notes
@@ -140,6 +141,7 @@ def build_site(
     if options.url is not None:
         addresses = sorted(path for path in present if path.endswith(".html"))
         site.write("", [*sitemap(options.url, addresses), robots(options.url)])
+    give_freed_memory_back()  # what follows takes most of it
     _data(
         catalogue, plan, pages, fingerprint(code, replace(catalogue, channels=()), contents), site
     )
