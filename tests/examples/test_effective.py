@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -194,7 +196,7 @@ RERUN = ("conv2d0", "conv2d1", "conv2d2", "mixed3a", "mixed3b", "mixed4a")
 def test_crops_of_effective_fields_are_what_top_units_need(real_net, real_photos, tmp_path):
     """Most of a unit's activation stays when it is shown the crop alone, on the mean colour."""
     for i, path in enumerate(sorted(real_photos.rglob("*.*"))[::5]):
-        (tmp_path / f"{i:03}.jpg").symlink_to(path)
+        shutil.copyfile(path, tmp_path / f"{i:03}.jpg")
     source, viewing = FolderSource(tmp_path), Viewing(*real_net.view)
     extent = viewing.crop
 

@@ -28,6 +28,8 @@ from atlas.site.check.problems import Findings, Problem
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
+COMPARE = "compare.html"
+"""A page whose fragment says what it shows: units, with commas between them."""
 LIMIT = 2_000_000
 """Bytes of HTML above which a page is not parsed: more than ten times the largest budget."""
 PATIENCE = 20.0
@@ -238,9 +240,12 @@ def _link(url: str, facts: PageFacts, context: Context, findings: Findings) -> N
         return
     if not _found(reference, url, context, findings) or reference.fragment in ("", "top"):
         return
-    if reference.path != facts.path:
+    here = reference.path == facts.path
+    if here and reference.fragment in facts.ids:
+        return
+    if not here or reference.path == COMPARE:
         facts.anchors.add((reference.path, reference.fragment))
-    elif reference.fragment not in facts.ids:
+    else:
         findings.add("anchor", f"links to {url!r}, but has no such id")
 
 

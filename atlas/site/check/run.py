@@ -20,7 +20,7 @@ from atlas.site.check.hosts import check_host
 from atlas.site.check.links import missing, of_stylesheet, resolve
 from atlas.site.check.manifest import PATH as MANIFEST
 from atlas.site.check.manifest import ManifestCheck
-from atlas.site.check.page import Context, PageFacts, Picture, addresses_of, read_page
+from atlas.site.check.page import COMPARE, Context, PageFacts, Picture, addresses_of, read_page
 from atlas.site.check.pictures import SUFFIXES, Size, check_pictures, read_picture
 from atlas.site.check.problems import Findings, Problem
 
@@ -31,9 +31,6 @@ FEW = 400
 MOST_PROCESSES = 8
 TEXT_LIMIT = 20 * 2**20
 """Bytes of a stylesheet or sitemap above which it is not read."""
-
-_COMPARE = "compare.html"
-"""A page whose fragment says what it shows: units, with commas between them."""
 
 Progress = Callable[[int, int], None]
 
@@ -216,7 +213,7 @@ def _anchors(
     ids = {page.path: page.ids for page in pages}
     for page in pages:
         for path, fragment in sorted(page.anchors):
-            if path == _COMPARE:
+            if path == COMPARE:
                 units = [unit for unit in fragment.split(",") if unit not in manifest.units]
                 if units:
                     text = f"compares {', '.join(units)}, not in this atlas"
