@@ -141,7 +141,7 @@ def build_site(
     if options.url is not None:
         addresses = sorted(path for path in present if path.endswith(".html"))
         site.write("", [*sitemap(options.url, addresses), robots(options.url)])
-    give_freed_memory_back()  # what follows takes most of it
+    give_freed_memory_back()  # what follows takes most
     _data(
         catalogue, plan, pages, fingerprint(code, replace(catalogue, channels=()), contents), site
     )
@@ -189,6 +189,7 @@ def _data(catalogue: Catalogue, plan: SheetPlan, pages: Pages, contents: str, si
     )
     site.group(f"tables {contents}", lambda: table_files(catalogue, plan))
     others = sorted(site.present)
+    give_freed_memory_back()
     site.group(
         f"manifest {fingerprint(contents, others)}",
         lambda: manifest_files(catalogue, plan, pages.links.classes, others),
