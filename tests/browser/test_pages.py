@@ -18,8 +18,14 @@ PAGES = (
 WIDTHS = (320, 390, 768, 1280)
 
 _SETTLE = """async () => {
-  document.querySelectorAll('img').forEach(image => { image.loading = 'eager'; });
-  await Promise.all([...document.images].map(image => image.decode().catch(() => null)));
+  const later = () => new Promise(done => setTimeout(done, 50));
+  for (let still = 0, known = -1; still < 3; await later()) {  // scripts may add more
+    const images = [...document.images];
+    images.forEach(image => { image.loading = 'eager'; });
+    await Promise.all(images.map(image => image.decode().catch(() => null)));
+    still = images.length === known && images.every(i => i.complete) ? still + 1 : 0;
+    known = images.length;
+  }
 }"""
 _FACTS = """() => ({
   width: document.documentElement.scrollWidth,
@@ -41,12 +47,16 @@ class Watch:
         self.troubles = []
         page.on("console", lambda m: m.type in ("error", "warning") and self.add(m.text))
         page.on("pageerror", lambda error: self.add(str(error)))
-        page.on("requestfailed", lambda request: self.add(f"failed: {request.url}"))
+        page.on("requestfailed", self.fail)
         page.on("request", lambda r: r.url.startswith(base) or self.add(f"elsewhere: {r.url}"))
         page.on("response", lambda r: r.status >= 400 and self.add(f"{r.status}: {r.url}"))
 
     def add(self, trouble):
         self.troubles.append(trouble)
+
+    def fail(self, request):
+        if request.failure != "net::ERR_ABORTED":  # the test went on to the next page
+            self.add(f"failed: {request.url}: {request.failure}")
 
 
 @pytest.fixture(params=["file", "http"])
@@ -64,7 +74,11 @@ def test_every_page_is_whole_at_every_width(chromium, base, scheme):
     try:
         for name in PAGES:
             page.set_viewport_size({"width": WIDTHS[0], "height": 800})
+            if "#" in name:  # on the page itself nothing but the address would change
+                page.goto("about:blank")
             page.goto(base + name)
+            if "#" in name:
+                page.locator("main img").first.wait_for(state="attached")
             page.evaluate(_SETTLE)
             for width in WIDTHS:
                 page.set_viewport_size({"width": width, "height": 800})
