@@ -3,6 +3,7 @@
     python benchmarks/dataset_pass.py --weights googlenet-bvlc.safetensors --dataset folder:PATH
 
 Bare: our network's forward pass alone, over the same images already decoded and in batches of 16.
+Torchvision: the same of torchvision's own GoogLeNet as it comes, untrained.
 Whole: decoding in worker processes, the same forward pass, and every list, histogram and statistic
 of 5,808 channels. In turns, some 256 images at a time, so that what else the machine does meets
 both; no image is decoded ahead while the bare pass runs. Peak memory is that of this process and
@@ -16,6 +17,7 @@ import multiprocessing
 import os
 import platform
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -34,6 +36,7 @@ def main() -> None:
     # Workers import this file: what they do not need is imported here.
     import numpy as np
     import torch
+    import torchvision
 
     import atlas
     from atlas.examples.collect import BATCH, TOGETHER, chunks, columns_of, passing
@@ -53,15 +56,19 @@ def main() -> None:
     source, viewing = open_source(options.dataset), Viewing(*network.view)
     layers = [layer.name for layer in network.layers]
     channels = columns_of(network, layers).total
-    bare = whole = 0.0
+    theirs = torchvision.models.googlenet(aux_logits=False, init_weights=False).eval()
+    bare = whole = other = 0.0
 
-    def forward(views: np.ndarray) -> float:
+    def ours(x: torch.Tensor) -> None:
+        for _ in network.walk(x, layers):
+            pass
+
+    def forward(model: Callable[[torch.Tensor], object], views: np.ndarray) -> float:
         start = time.perf_counter()
         with torch.inference_mode():
             for begin in range(0, len(views), BATCH):
                 x = torch.from_numpy(views[begin : begin + BATCH]).permute(0, 3, 1, 2)
-                for _ in network.walk(x.to(torch.float32).div(255).contiguous(), layers):
-                    pass
+                model(x.to(torch.float32).div(255).contiguous())
         return time.perf_counter() - start
 
     images = 0
@@ -84,17 +91,21 @@ def main() -> None:
                     break
                 continue
             views = np.stack([viewing.apply(source.load(index)) for index in indices])
-            bare += forward(views)
+            bare += forward(ours, views)
+            other += forward(theirs, views)
             print(
                 f"{images:6} images a second:   bare {images / bare:5.1f}   "
-                f"whole {images / whole:5.1f}   {memory}",
+                f"torchvision {images / other:5.1f}   whole {images / whole:5.1f}   {memory}",
                 flush=True,
             )
             if images >= options.images:
                 break
     print()
     if not options.no_bare:
-        print(f"the whole pass runs at {bare / whole:.0%} of the bare network")
+        print(
+            f"the whole pass runs at {bare / whole:.0%} of the bare network, "
+            f"{other / whole:.0%} of torchvision's"
+        )
     print(
         f"channel-atlas {atlas.__version__}, torch {torch.__version__}, "
         f"python {platform.python_version()}, {channels:,} channels, "

@@ -224,7 +224,7 @@ def _insert(
         room = getattr(fresh, name).T.contiguous()
         room[row, rank] = entries.to(room.dtype)
         both[name] = torch.cat([fields[name].index_select(0, rows), room], dim=1)
-    order = _ordered(-both["key"])[:, :k]
+    order = _merged(both["key"][:, :k], both["key"][:, k:])[:, :k]
     for name, field in fields.items():
         field.index_copy_(0, rows, both[name].gather(1, order))
 
@@ -236,8 +236,14 @@ def _sorted(rows: Tensor) -> Tensor:
     return torch.from_numpy(np.sort(rows.numpy(), axis=1))
 
 
-def _ordered(rows: Tensor) -> Tensor:
-    """The order of rows without equals but infinities, ascending."""
-    if rows.device.type != "cpu":
-        return rows.argsort(dim=1)
-    return torch.from_numpy(np.argsort(rows.numpy(), axis=1))
+def _merged(one: Tensor, two: Tensor) -> Tensor:
+    """The order, descending, of rows (N, k) beside (N, k), each descending already: (N, 2k).
+
+    A number's place is how many stand before it: for rows this short found in less than half
+    the time of a sort.
+    """
+    after_two = (two[:, None, :] > one[:, :, None]).sum(2)
+    after_one = (one[:, None, :] >= two[:, :, None]).sum(2)
+    column = torch.arange(2 * one.shape[1], device=one.device)
+    place = torch.cat([after_two, after_one], dim=1) + column % one.shape[1]
+    return torch.empty_like(place).scatter_(1, place, column.expand_as(place))
