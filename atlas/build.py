@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from atlas.config import Config, SiteSection
 from atlas.dataset import Dataset
 from atlas.durable import check_folder, sweep
+from atlas.engines.lanes import lanes_for
 from atlas.errors import AtlasError
 from atlas.estimate import Estimate, of_build
 from atlas.examples.sources import open_source
@@ -180,6 +181,7 @@ class Project:
             self._missing,
             self.plan.recipe,
             self.device,
+            lanes=lanes_for(len(self.plan.chunks), self.device),
             source=None if self.dataset is None else self.dataset.source,
             layers=() if self.dataset is None else self.dataset.missing(),
             examples=self.config.dataset.examples,

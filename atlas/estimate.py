@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from atlas.config import SiteSection
 from atlas.cost import layer_costs
+from atlas.engines.lanes import side_by_side
 from atlas.examples.collect import BATCH, collect
 from atlas.examples.limited import LimitedSource
 from atlas.examples.sources import Source
@@ -93,6 +94,7 @@ def of_build(
     recipe: Recipe,
     device: str = "cpu",
     *,
+    lanes: int = 1,
     source: Source | None = None,
     layers: Sequence[str] = (),
     examples: int = 0,
@@ -102,13 +104,13 @@ def of_build(
 
     Args:
         network: on `device`.
-        chunks: batches of renders that are missing.
+        chunks: batches of renders that are missing, `lanes` of them made at a time.
         source: the dataset, if any, and `layers` whose tables are missing.
         examples: a side.
         site: how it is made, if its pages are to be counted: those of the channels with missing
             renders.
     """
-    total, pictures = of_renders(network, chunks, recipe, device)
+    total, pictures = of_renders(network, chunks, recipe, device, lanes=lanes)
     if source is not None:
         total += of_photographs(network, source, layers, examples, device)
     if site is not None:
@@ -125,6 +127,7 @@ def of_renders(
     recipe: Recipe,
     device: str = "cpu",
     clock: Clock = time.perf_counter,
+    lanes: int = 1,
 ) -> tuple[Estimate, list[NDArray[np.uint8]]]:
     """What these batches take, and a few unfinished pictures of them. A recipe that stops early
     takes less."""
@@ -134,10 +137,14 @@ def of_renders(
     for chunk in chunks:
         first.setdefault(chunk.layer, chunk)
     costs = layer_costs(network, list(first), device)
-    samples = {
-        layer: calibrate(network, first[layer], recipe, device, clock)
-        for layer in calibrated(costs)
-    }
+    samples = {}
+    for layer in calibrated(costs):
+        alike = side_by_side(
+            lambda chunk, _: calibrate(network, chunk, recipe, device, clock),
+            [first[layer]] * lanes,
+            lanes,
+        )
+        samples[layer] = max(alike, key=lambda sample: sample.step)
     seconds = 0.0
     for chunk in chunks:
         cost, images = costs[chunk.layer], len(chunk.renders)
@@ -145,7 +152,9 @@ def of_renders(
         seconds += images * _between(costs, samples, cost, "beside")
     images = sum(len(chunk.renders) for chunk in chunks)
     disk = round(images * recipe.size**2 * MASTER)
-    return Estimate(seconds, peak_memory(device), disk), next(iter(samples.values())).pictures
+    return Estimate(seconds / lanes, peak_memory(device), disk), next(
+        iter(samples.values())
+    ).pictures
 
 
 def of_photographs(

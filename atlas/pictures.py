@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
+from atlas.engines.lanes import lanes_for, side_by_side
 from atlas.errors import AtlasError, OutputError
 from atlas.models.network import Network
 from atlas.optvis.achieved import Achieved
@@ -214,10 +215,17 @@ def make(
     model = {"model": network.name, "weights": network.weights_sha256}
     shared = recipe.as_json() | model
     made: dict[int, Picture] = {}
-    for rows in batches(subjects, CHUNK_IMAGES[device]):
+
+    def optimized(
+        rows: list[int], check: Callable[[], None]
+    ) -> list[tuple[int, Rendered[AnySubject]]]:
         members = [subjects[row] for row in rows]
-        results = optimize(network, members, recipe, device, checkpoints=checkpoints)
-        for row, result in zip(rows, results, strict=True):
+        results = optimize(network, members, recipe, device, checkpoints=checkpoints, check=check)
+        return list(zip(rows, results, strict=True))
+
+    cut = batches(subjects, CHUNK_IMAGES[device])
+    for results in side_by_side(optimized, cut, lanes_for(len(cut), device)):
+        for row, result in results:
             made[row] = Picture(result, shared | result.render.as_json())
     return Pictures([made[row] for row in range(len(subjects))])
 

@@ -10,6 +10,7 @@ from typing import Any
 from atlas import interrupt
 from atlas.cost import layer_costs
 from atlas.engines import Engine, Lost
+from atlas.engines.lanes import lanes_for
 from atlas.engines.local import LocalEngine
 from atlas.models.network import Network
 from atlas.optvis.optimize import Rendered
@@ -61,7 +62,8 @@ class Renders:
     ) -> None:
         self._network, self._plan, self._store = network, plan, store
         self._device, self._quiet = device, quiet
-        self._engine = engine or LocalEngine(network, device)
+        lanes = lanes_for(len(plan.chunks), device)
+        self._engine = engine or LocalEngine(network, device, lanes)
 
     def make(
         self, shard: tuple[int, int] = (1, 1), dry_run: bool = False, retry: bool = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -17,7 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+import atlas
 from atlas.models.googlenet import GoogLeNet
+from atlas.models.network import LOGITS
 from atlas.optvis.optimize import optimize
 from atlas.optvis.parameterize import to_uint8
 from atlas.optvis.recipe import Recipe
@@ -30,26 +33,31 @@ Render = Callable[[GoogLeNet, Sequence[Unit], int, int], Images]
 
 
 class Hookable(nn.Module):
-    """A network cut off at one layer, whose rectified output a hook can see."""
+    """A network in which a hook can see the rectified output of one layer.
 
-    def __init__(self, network: GoogLeNet, layer: str) -> None:
+    Like any module, it computes all of the network; `cut` is a favour, which peers' users do not
+    get: it ends at that layer.
+    """
+
+    def __init__(self, network: GoogLeNet, layer: str, cut: bool = False) -> None:
         super().__init__()
         self._network = [network]  # in a list, so that a peer does not descend into it
-        self._layer = layer
+        self._layer, self._cut = layer, cut
         self.add_module(layer, nn.Identity())
         self.register_parameter("_somewhere", nn.Parameter(torch.zeros(1, device=network.device)))
 
     def forward(self, x: Tensor) -> Tensor:
-        taps = self._network[0].taps(x, self._layer)
-        result: Tensor = getattr(self, self._layer)(torch.relu(taps))
-        return result
+        layers = (self._layer,) if self._cut else (self._layer, LOGITS)
+        (_, taps), *_ = walked = list(self._network[0].walk(x, layers))
+        seen: Tensor = getattr(self, self._layer)(torch.relu(taps))
+        return seen if self._cut else walked[-1][1].flatten(1)
 
 
 def together(network: GoogLeNet, units: Sequence[Unit], size: int, steps: int) -> Images:
-    """Ours, as ``atlas build`` works: the units of a layer in one batch."""
-    renders = [render for unit in units for render in renders_of(unit, ("positive",))]
-    made = optimize(network, renders, Recipe(size=size, steps=steps), network.device)
-    return [result.image for result in made]
+    """Ours, as ``atlas build`` works: the units of a layer in one batch, batches side by side."""
+    return [
+        made.image for made in atlas.render(network, list(map(str, units)), size=size, steps=steps)
+    ]
 
 
 def alone(network: GoogLeNet, units: Sequence[Unit], size: int, steps: int) -> Images:
@@ -64,14 +72,16 @@ def exact(network: GoogLeNet, units: Sequence[Unit], size: int, steps: int) -> I
     return [result.image for result in optimize(network, renders, recipe, network.device)]
 
 
-def lucent(network: GoogLeNet, units: Sequence[Unit], size: int, steps: int) -> Images:
+def lucent(
+    network: GoogLeNet, units: Sequence[Unit], size: int, steps: int, cut: bool = False
+) -> Images:
     """torch-lucent: `render_vis`; images below 224 px are brought to that for the network."""
     from lucent.optvis import param, render
 
     def one(unit: Unit) -> NDArray[np.uint8]:
         with contextlib.redirect_stderr(io.StringIO()):
             (image,) = render.render_vis(
-                Hookable(network, unit.layer).eval(),
+                Hookable(network, unit.layer, cut).eval(),
                 str(unit),
                 param_f=lambda: param.image(size),
                 thresholds=(steps,),
@@ -132,6 +142,7 @@ RENDERERS: dict[str, tuple[Render, str | None]] = {
     "atlas-alone": (alone, None),
     "atlas-float32": (exact, None),
     "torch-lucent": (lucent, "torch-lucent"),
+    "torch-lucent-cut": (partial(lucent, cut=True), "torch-lucent"),
     "horama": (horama, "horama"),
     "dreamlens": (dreamlens, "dreamlens"),
 }

@@ -6,7 +6,10 @@
 Every library has a process of its own, all with as many threads. For each layer in turn they are
 given the same units, one library after the other, three rounds: so what else the machine does meets
 all of them alike. Ours makes the units of a layer in one batch, as a build does, and once more one
-image at a time; peers make one image at a time, which is what they can do.
+image at a time; peers make one image at a time, which is what they can do. Then ours is given all
+units at once, as a build is, which is set against a peer's time for them. Peers compute the whole
+network at each step, as they do for their users; ``torch-lucent-cut`` is spared what lies beyond
+the layer.
 
 One evaluator judges all finished 8-bit images: the `positive` score, mean over space of ReLU(a), in
 float32. Ratios are taken unit by unit within a round, and their median is shown: how many times as
@@ -50,15 +53,17 @@ def work(options: argparse.Namespace) -> None:
     network = atlas.load_model(options.model, options.weights)
     for line in sys.stdin:
         order = json.loads(line)
-        units = [Unit(order["layer"], channel) for channel in order["channels"]]
+        units = [Unit(layer, channel) for layer, channel in order["units"]]
         np.random.seed(order["seed"])  # what peers draw from
         torch.manual_seed(order["seed"])
         clocks = time.perf_counter(), time.process_time()
         images = render(network, units, options.size, order["steps"])
         wall, cpu = time.perf_counter() - clocks[0], time.process_time() - clocks[1]
+        scores = []
         with torch.inference_mode():
-            taps = network.taps(from_uint8(torch.from_numpy(np.stack(images))), order["layer"])
-        scores = [float(taps[row, u.index].relu().mean()) for row, u in enumerate(units)]
+            for unit, image in zip(units, images, strict=True):
+                taps = network.taps(from_uint8(torch.from_numpy(image[None])), unit.layer)
+                scores.append(float(taps[0, unit.index].relu().mean()))
         print(json.dumps({"wall": wall, "cpu": cpu, "scores": scores}), flush=True)
 
 
@@ -78,12 +83,11 @@ class Library:
         self._process.wait()
 
     def render(self, units: Sequence[Unit], steps: int, seed: int) -> dict[str, Any]:
-        """Make images of units of one layer: seconds of wall clock and processors, scores."""
+        """Make images of units: seconds of wall clock and processors, scores."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         order = {
-            "layer": units[0].layer,
-            "channels": [unit.index for unit in units],
+            "units": [(unit.layer, unit.index) for unit in units],
             "steps": steps,
             "seed": seed,
         }
@@ -137,6 +141,26 @@ def summary(found: dict[str, list[dict[str, Any]]]) -> None:
             f"{np.median(scores):.2f} ({low:.2f} to {high:.2f}), "
             f"higher in {np.mean(np.array(scores) > 1):.0%}"
         )
+
+
+def at_once(
+    ours: Library,
+    units: Sequence[Unit],
+    steps: int,
+    found: dict[str, list[dict[str, Any]]],
+    rounds: int,
+) -> None:
+    """Ours with all units at once, and how many times as long peers took for them."""
+    ours.render(units, 2, 0)
+    walls = [ours.render(units, steps, number)["wall"] for number in range(rounds)]
+    each = float(np.median(walls)) / len(units) / steps * 1e3
+    print(f"\nall {len(units)} at once: {each:.1f} ms an image-step; ", end="")
+    texts = []
+    for name, done in found.items():
+        theirs = [sum(d["wall"] for d in done[number::rounds]) for number in range(rounds)]
+        ratios = [their / mine for their, mine in zip(theirs, walls, strict=True)]
+        texts.append(f"{name} {np.median(ratios):.2f}")
+    print(f"times as long took {', '.join(texts)}", flush=True)
 
 
 def reach(ours: Library, peer: Library, units: Sequence[Unit]) -> None:
@@ -198,8 +222,11 @@ def main() -> None:
     try:
         print(f"{'ms an image-step,':18}" + "  ".join(f"{name[:18]:>18}" for name in versions))
         print(f"{'median score':18}")
-        summary(compare(libraries, layers, options.steps, options.rounds))
+        found = compare(libraries, layers, options.steps, options.rounds)
+        summary(found)
         by_name = {library.name: library for library in libraries}
+        every = [unit for units in layers for unit in units]
+        at_once(by_name[OURS], every, options.steps, found, options.rounds)
         if options.reach and PEER in by_name:
             places = np.linspace(0, len(layers) - 1, options.reach).round().astype(int)
             reach(by_name[OURS], by_name[PEER], [layers[place][0] for place in places])

@@ -9,6 +9,7 @@ import torch
 
 from atlas import interrupt
 from atlas.engines import Finished
+from atlas.engines.lanes import side_by_side
 from atlas.examples.collect import passing
 from atlas.examples.sources import Source
 from atlas.examples.state import State
@@ -27,18 +28,22 @@ class LocalEngine:
 
     Args:
         network: on `device`.
+        lanes: chunks of renders at a time (`lanes`).
     """
 
-    def __init__(self, network: Network, device: str) -> None:
-        self._network, self._device = network, device
+    def __init__(self, network: Network, device: str, lanes: int = 1) -> None:
+        self._network, self._device, self._lanes = network, device, lanes
         self._renderer = Renderer(network, device)
 
     def render(self, chunks: Sequence[Chunk], recipe: Recipe) -> Iterator[Finished]:
         """See `Engine`."""
-        for chunk in chunks:
-            yield self._renderer(chunk, recipe)
-            if interrupt.asked():
-                return
+        # The last layers cost most: where several lanes finish together, they had better begin.
+        yield from side_by_side(
+            lambda chunk, check: self._renderer(chunk, recipe, check),
+            chunks if self._lanes == 1 else reversed(chunks),
+            self._lanes,
+            begins=lambda: not interrupt.asked(),
+        )
 
     def look(
         self,
@@ -72,8 +77,13 @@ class Renderer:
         self._network, self._device = network, device
         self._most = sys.maxsize
 
-    def __call__(self, chunk: Chunk, recipe: Recipe) -> Finished:
+    def __call__(
+        self, chunk: Chunk, recipe: Recipe, check: Callable[[], None] | None = None
+    ) -> Finished:
         """Render a chunk.
+
+        Args:
+            check: called before every step.
 
         Raises:
             WorkError: not even one image, or one diverse set, fits into memory.
@@ -90,7 +100,9 @@ class Renderer:
                 f"rendering {images} at a time, {renders[0].unit}", "a smaller --size needs less"
             ):
                 try:
-                    finished += render_chunk(self._network, renders, recipe, self._device)
+                    finished += render_chunk(
+                        self._network, renders, recipe, self._device, None, check
+                    )
                 except (MemoryError, RuntimeError) as error:
                     if not (halves and out_of_memory(error)):
                         raise

@@ -93,6 +93,7 @@ def render_chunk(
     recipe: Recipe,
     device: torch.device | str = "cpu",
     observe: Observe | None = None,
+    check: Callable[[], None] | None = None,
 ) -> list[Rendered[Render]]:
     """Optimize a chunk of a plan's renders together; see `optimize`.
 
@@ -102,7 +103,7 @@ def render_chunk(
     layers = {render.unit.layer for render in renders}
     if len(layers) != 1:
         raise RecipeError(f"a chunk is of one layer, not of {', '.join(sorted(layers)) or 'none'}")
-    return optimize(network, renders, recipe, device, observe)
+    return optimize(network, renders, recipe, device, observe, check=check)
 
 
 def optimize(
@@ -112,6 +113,7 @@ def optimize(
     device: torch.device | str = "cpu",
     observe: Observe | None = None,
     checkpoints: Collection[int] = (),
+    check: Callable[[], None] | None = None,
 ) -> list[Rendered[S]]:
     """Optimize images together, each for its own objective.
 
@@ -124,6 +126,7 @@ def optimize(
         recipe: what they share.
         observe: called after the gradient of each step, for tests and measurements.
         checkpoints: numbers of steps after which the images are kept as well.
+        check: called before each step; what it raises ends the work.
 
     Raises:
         RecipeError: a checkpoint beyond the last step.
@@ -142,6 +145,8 @@ def optimize(
     strip: dict[int, NDArray[np.uint8]] = {}
 
     for number in range(recipe.steps):
+        if check is not None:
+            check()
         if number in checkpoints:
             strip[number] = _pixels(parameterization, variables)
         relu = redirected_relu if number < recipe.redirect_steps else F.relu
