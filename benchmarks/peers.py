@@ -206,7 +206,9 @@ def main() -> None:
     layers = [
         sorted(
             Unit(layer.name, int(channel))
-            for channel in rng.integers(layer.channels, size=len(range(n, options.units, count)))
+            for channel in rng.choice(
+                layer.channels, len(range(n, options.units, count)), replace=False
+            )
         )
         for n, layer in enumerate(network.layers)
     ]

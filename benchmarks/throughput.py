@@ -6,9 +6,9 @@ The bare pass is what no render can do without: forward through the network cut 
 back to the image, in the same precision, with all of the layer's channels and nothing else. A step
 of ours is what more steps of a batch of positive renders take more: parameterization, transforms,
 penalties and optimizer included, set-up and scores at the end not, nor the first 16 steps, whose
-ReLUs are redirected. Both are measured in turn, and ratios taken pair by pair. `peak` is the share of the device's matrix product, measured here in the
-same precision and with as many threads, that the floating-point operations of the cut network
-(forward, and as many back to the image) come to.
+ReLUs are redirected. Both are measured in turn, and ratios taken pair by pair. `peak` is the share
+of the device's matrix product, measured here in the same precision and with as many threads, that
+the floating-point operations of the cut network (forward, and as many back to the image) come to.
 """
 
 from __future__ import annotations

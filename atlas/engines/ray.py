@@ -4,9 +4,9 @@ Chunks are handed out one at a time, to whoever has finished the last one, so no
 slow worker's queue. What a worker that dies had in hand goes to another; a chunk that several
 workers died of, one after the other, is given up. Only this process writes to the store.
 
-Results are those of the local engine, byte for byte: the same chunks, computed on as many threads
-(PyTorch's convolutions round differently on two threads than on one; measured for gradients from
-mixed4a on).
+Results are those of the local engine, byte for byte, where that gives a chunk as many threads
+(`lanes`; PyTorch's convolutions round differently on two threads than on one; measured for
+gradients from mixed4a on): the chunks are the same.
 """
 
 from __future__ import annotations
