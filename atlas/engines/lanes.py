@@ -41,8 +41,12 @@ def side_by_side(
     items: Iterable[Item],
     lanes: int,
     begins: Callable[[], bool] = lambda: True,
+    apart: bool = False,
 ) -> Iterator[Result]:
-    """What became of each item, as they are done; in one lane, in order and in this thread.
+    """What became of each item, as they are done; in one lane, in order.
+
+    While whoever iterates has one in hand, the next are being worked on; in one lane only if they
+    are to be `apart`, and otherwise in this thread.
 
     Args:
         work: is given an item, and what it has to call now and then: that raises `AbandonedError`
@@ -50,7 +54,7 @@ def side_by_side(
         lanes: how many at a time.
         begins: asked before an item; once it says no, no more are begun.
     """
-    if lanes == 1:
+    if lanes == 1 and not apart:
         for item in items:
             if not begins():
                 return
@@ -66,13 +70,17 @@ def side_by_side(
     pool = ThreadPoolExecutor(
         lanes, initializer=torch.set_num_threads, initargs=(max(1, threads // lanes),)
     )
+
+    def fill() -> None:
+        while waiting and len(going) < lanes and begins():
+            going.add(pool.submit(work, waiting.popleft(), check))
+
     try:
-        while True:
-            while waiting and len(going) < lanes and begins():
-                going.add(pool.submit(work, waiting.popleft(), check))
-            if not going:
-                return
-            done, going = wait(going, return_when=FIRST_COMPLETED)
+        fill()
+        while going:
+            done, _ = wait(going, return_when=FIRST_COMPLETED)
+            going -= done
+            fill()
             for one in done:
                 yield one.result()
     finally:

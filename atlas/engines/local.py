@@ -43,6 +43,7 @@ class LocalEngine:
             chunks if self._lanes == 1 else reversed(chunks),
             self._lanes,
             begins=lambda: not interrupt.asked(),
+            apart=self._device == "cuda",  # images are encoded and written meanwhile
         )
 
     def look(

@@ -162,3 +162,12 @@ def test_the_plan_decides_not_what_is_missing(toy, threads, tmp_path, monkeypatc
             Renders(toy, plan, store, "cpu", quiet=True).make()
         assert seen == [expected] * 2
         seen.clear()
+
+
+def test_the_next_is_worked_on_while_one_is_in_hand():
+    begun = [threading.Event() for _ in range(3)]
+    going = side_by_side(lambda item, _: begun[item].set(), range(3), 1, apart=True)
+    next(going)
+    assert begun[1].wait(10)
+    assert not begun[2].is_set()
+    assert len(list(going)) == 2
