@@ -9,10 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from atlas.examples.scan import scan
 from atlas.models.network import Network
-
-SLAB = 4_000_000
-"""Bytes of a layer that are looked at together: they stay in the processor's caches."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,6 @@ def look_at(
     watch = _Watch(columns, len(x), x.device)
     for name, taps in network.walk(x, tuple(columns.layers), watch.relu):
         watch.see(name, taps)
-    watch.close()
     high, low, score, negative = watch.values
     high_at, low_at = watch.where
     sums, seen = {chunk: watch.sums}, {chunk: len(x)}
@@ -101,79 +98,26 @@ class _Watch:
         wide = (batch, columns.total)
         self.values = tuple(torch.empty(wide, device=device) for _ in range(4))
         self.where = tuple(torch.empty(wide, dtype=torch.int32, device=device) for _ in range(2))
-        self.sums = torch.zeros(2, columns.total, dtype=torch.float64, device=device)
+        self.sums = torch.empty(2, columns.total, dtype=torch.float64, device=device)
         self.maps: dict[str, tuple[int, int]] = {}
-        self._waiting: tuple[Tensor, slice, Tensor] | None = None
+        self._rectified: Tensor | None = None
 
     def see(self, name: str, taps: Tensor) -> None:
         """The next layer, before its ReLU."""
-        self.close()
         at = slice(*self._columns.layers[name])
-        self.maps[name] = (taps.shape[2], taps.shape[3])
-        # Networks keep channels last: with them side by side everything here is vectorized, and
-        # goes over a few images again and again while they are near the processor.
-        maps = taps.permute(0, 2, 3, 1).contiguous()
-        few = max(1, SLAB // (maps[:1].numel() * maps.element_size()))
-        squares, total = torch.empty_like(maps[:few]), torch.empty_like(self.values[0][:, at])
-        rows = maps.new_empty((len(maps), 2, *maps.shape[1::2]))  # extremes of each row of a map
-        for start in range(0, len(maps), few):
-            part, slab = slice(start, start + few), maps[start : start + few]
-            torch.amax(slab, 2, out=rows[part, 0])
-            torch.amin(slab, 2, out=rows[part, 1])
-            torch.sum(slab, (1, 2), out=total[part])
-            square = torch.mul(slab, slab, out=squares[: len(slab)]).sum((1, 2))
-            self.sums[1, at] += square.sum(0, dtype=torch.float64)
-        self.sums[0, at] = total.sum(0, dtype=torch.float64)
-        extremes, where = _where_first(maps, rows)
-        for side in range(2):
-            self.values[side][:, at], self.where[side][:, at] = extremes[:, side], where[:, side]
-        self._waiting = (taps, at, total)
+        height, width = taps.shape[2:]
+        self.maps[name] = height, width
+        found = scan(taps)
+        self._rectified = taps if found.rectified else None
+        score = found.positive / (height * width)
+        negative = (found.positive - found.total) / (height * width)  # ReLU(−a) = ReLU(a) − a
+        values = (found.high, found.low, score, negative)
+        for mine, value in zip(self.values, values, strict=True):
+            mine[:, at] = value
+        self.where[0][:, at], self.where[1][:, at] = found.high_at, found.low_at
+        self.sums[0, at], self.sums[1, at] = found.total.sum(0), found.squares.sum(0)
 
     def relu(self, below: Tensor) -> Tensor:
         """The rectifier the network is given: it works in place, which a layer may be since it was
-        seen, and lets the scores be read off what the network makes for itself."""
-        rectified = below.relu_()
-        if self._waiting is not None and below is self._waiting[0]:
-            self._score(rectified)
-        return rectified
-
-    def close(self) -> None:
-        """Score a layer that the network did not go on from."""
-        if self._waiting is not None:
-            self._score(self._waiting[0].relu())
-
-    def _score(self, rectified: Tensor) -> None:
-        assert self._waiting is not None
-        _, at, total = self._waiting
-        positive = rectified.permute(0, 2, 3, 1).sum((1, 2))
-        positions = rectified.shape[2] * rectified.shape[3]
-        self.values[2][:, at] = positive / positions
-        self.values[3][:, at] = (positive - total) / positions  # ReLU(−a) = ReLU(a) − a
-        self._waiting = None
-
-
-def _where_first(maps: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Largest and smallest value (B, 2, C) of maps (B, H, W, C), and the flat position, int32, at
-    which each comes first.
-
-    PyTorch finds a value across channels in a tenth of the time that it takes to say where it was:
-    so `rows` has the largest and smallest of each row of a map, (B, 2, H, C), and places are looked
-    for among those and in one row alone.
-    """
-    extremes = torch.stack([rows[:, 0].amax(1), rows[:, 1].amin(1)], 1)
-    row = _first(rows, extremes)
-    width = maps.shape[2]
-    there = maps.gather(1, row.long()[:, :, None].expand(-1, -1, width, -1))
-    return extremes, row * width + _first(there, extremes)
-
-
-def _first(values: Tensor, value: Tensor) -> Tensor:
-    """The first n at which `values` (B, 2, N, C), which are used up, are `value` (B, 2, C); int32.
-
-    Of places with a weight that falls from N to 1 it is the heaviest: in the dtype of the values,
-    in which whole numbers this small are exact, all of it is vectorized.
-    """
-    count = values.shape[2]
-    weights = torch.arange(count, 0, -1, dtype=values.dtype, device=values.device)
-    heaviest = values.eq_(value[:, :, None]).mul_(weights[:, None]).amax(2)
-    return (count - heaviest).to(torch.int32)
+        seen, if it was not even then."""
+        return below if below is self._rectified else below.relu_()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from atlas.examples import look
+from atlas.examples import scan
 from atlas.examples.look import Columns, look_at
 
 SIZES = {"one": (3, 9, 5), "two": (5, 4, 4), "three": (2, 1, 1)}
@@ -23,11 +23,16 @@ class _Maps:
                 relu(self.maps[name])
 
 
-@pytest.mark.parametrize("slab", [1, 500, 16_000_000])
+@pytest.mark.parametrize(("slab", "threads"), [(1, 0), (500, 0), (4_000_000, 0), (0, 1), (0, 6)])
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("goes_on", [(), ("one", "two"), tuple(SIZES)])
-def test_a_look_is_what_numpy_finds(monkeypatch, slab, order, goes_on):
-    monkeypatch.setattr(look, "SLAB", slab)
+def test_a_look_is_what_numpy_finds(monkeypatch, slab, threads, order, goes_on):
+    """By PyTorch in slabs of so many bytes, or by the loop in so many threads."""
+    if slab:
+        monkeypatch.setattr(scan, "SLAB", slab)
+        monkeypatch.setattr(scan, "_compiled", lambda: None)
+    else:
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 2 * threads)
     draws = np.random.default_rng(slab)
     # Few whole numbers: most maps have their extremes at several places.
     maps = {name: draws.integers(-3, 4, (7, *size)) for name, size in SIZES.items()}

@@ -1,0 +1,63 @@
+"""The compiled loop is there if it can be; `test_look` has what it finds."""
+
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from atlas.examples import scan
+
+
+@pytest.fixture(autouse=True)
+def _afresh():
+    scan._compiled.cache_clear()
+    yield
+    scan._compiled.cache_clear()
+
+
+def maps() -> torch.Tensor:
+    draws = torch.from_numpy(np.random.default_rng(0).normal(size=(3, 5, 6, 4)))
+    return draws.float().contiguous(memory_format=torch.channels_last)
+
+
+def check(found: scan.Scan) -> None:
+    expected = maps().flatten(2)
+    assert torch.equal(found.high, expected.amax(2))
+    assert torch.equal(found.low_at.long(), expected.argmin(2))
+    torch.testing.assert_close(found.total, expected.double().sum(2), rtol=1e-6, atol=1e-6)
+
+
+def test_the_loop_rectifies_on_its_way():
+    seen = maps()
+    found = scan.scan(seen)
+    assert found.rectified
+    assert torch.equal(seen, maps().relu())
+    check(found)
+
+
+def test_without_numba_it_is_pytorch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    seen = maps()
+    found = scan.scan(seen)
+    assert not found.rectified
+    assert torch.equal(seen, maps())
+    check(found)
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_each_time(monkeypatch):
+    asked = []
+
+    def njit(cache=False, **_):
+        asked.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    pretend = ModuleType("numba")
+    pretend.njit = njit
+    monkeypatch.setitem(sys.modules, "numba", pretend)
+    found = scan.scan(maps())
+    assert asked == [True, False]
+    check(found)
