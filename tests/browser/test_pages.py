@@ -100,7 +100,7 @@ def test_every_link_leads_to_a_page(chromium, base, site):
         while queue:
             url = queue.pop()
             names.add(url.removeprefix(base))
-            page.goto(url, wait_until="commit")
+            page.goto(url, wait_until="domcontentloaded")
             links = page.eval_on_selector_all(
                 "a[href]", "links => links.map(link => link.getAttribute('href'))"
             )
