@@ -152,9 +152,8 @@ def of_renders(
         seconds += images * _between(costs, samples, cost, "beside")
     images = sum(len(chunk.renders) for chunk in chunks)
     disk = round(images * recipe.size**2 * MASTER)
-    return Estimate(seconds / lanes, peak_memory(device), disk), next(
-        iter(samples.values())
-    ).pictures
+    pictures = next(iter(samples.values())).pictures
+    return Estimate(seconds / lanes, peak_memory(device), disk), pictures
 
 
 def of_photographs(

@@ -1,8 +1,8 @@
 """Batches side by side on a CPU, each with a share of the threads.
 
 Two small batches of one thread each are done sooner than one after the other by two threads: what
-is too small to share runs on all processors too (benchmarks/peers.py: a fifth less time for two
-images a batch, a tenth for eight). What is rendered depends on how many threads a batch has, by
+is too small to share runs on all processors too (benchmarks/peers.py, what is given at once beside
+what is given layer by layer). What is rendered depends on how many threads a batch has, by
 rounding; therefore the size of the whole plan decides, not what is missing of it.
 """
 
@@ -81,8 +81,8 @@ def side_by_side(
             done, _ = wait(going, return_when=FIRST_COMPLETED)
             going -= done
             fill()
-            for one in done:
-                yield one.result()
+            for one in sorted(done, key=lambda one: one.exception() is not None):
+                yield one.result()  # what is finished first: an error ends it
     finally:
         gone.set()
         pool.shutdown(cancel_futures=True)

@@ -25,7 +25,7 @@ SLAB = 4_000_000
 
 class Scan(NamedTuple):
     """Of maps (B, C, H, W), each (B, C): largest and smallest value, the flat positions, int32, at
-    which they come first, and in float64 the sums of the values, of their squares and of those
+    which they come first, and as float64 the sums of the values, of their squares and of those
     above zero. `rectified` says whether the maps are by now."""
 
     rectified: bool

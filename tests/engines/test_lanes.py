@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import wait
 from contextlib import closing
 
 import numpy as np
@@ -171,3 +172,18 @@ def test_the_next_is_worked_on_while_one_is_in_hand():
     assert begun[1].wait(10)
     assert not begun[2].is_set()
     assert len(list(going)) == 2
+
+
+@pytest.mark.parametrize("bad", [1, 2, 3, 4])
+def test_what_is_finished_when_another_fails_is_not_lost(bad, monkeypatch):
+    def work(item, _):
+        if item == bad:
+            raise ValueError("bad")
+        return item
+
+    monkeypatch.setattr(lanes, "wait", lambda going, **_: wait(going))  # for all of them
+    going = side_by_side(work, [1, 2, 3, 4], 4)
+    found = [next(going) for _ in range(3)]
+    assert sorted(found) == [item for item in (1, 2, 3, 4) if item != bad]
+    with pytest.raises(ValueError, match="bad"):
+        next(going)
