@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from atlas.config import SiteSection
 from atlas.cost import layer_costs
 from atlas.engines.lanes import side_by_side
-from atlas.examples.collect import BATCH, collect
+from atlas.examples.ahead import BATCH
+from atlas.examples.collect import collect
 from atlas.examples.limited import LimitedSource
 from atlas.examples.sources import Source
 from atlas.failures import memory_explained

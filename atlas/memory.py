@@ -12,15 +12,18 @@ import ctypes
 import platform
 from functools import cache
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 """Names of parameters in glibc's malloc.h."""
 
 LARGEST = 1 << 30
 """Bytes; larger blocks still go back at once, so that one huge tensor does not stay for ever."""
 
+PAD = 128 << 20
+"""Address space, in bytes, that a heap asks for in advance: as much as keeps glibc from returning
+the heaps of 64 MB that threads other than the first have."""
 
 DEFAULT = 128 << 10
-"""glibc's own threshold for both, in bytes."""
+"""glibc's own value of all three, in bytes."""
 
 
 def give_freed_memory_back() -> None:
@@ -29,6 +32,7 @@ def give_freed_memory_back() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(_MMAP_THRESHOLD, DEFAULT)
         libc.mallopt(_TRIM_THRESHOLD, DEFAULT)
+        libc.mallopt(_TOP_PAD, DEFAULT)
         libc.malloc_trim(0)
         keep_freed_memory.cache_clear()
 
@@ -39,4 +43,5 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)
-    return bool(libc.mallopt(_MMAP_THRESHOLD, LARGEST) and libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+    wanted = {_MMAP_THRESHOLD: LARGEST, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: PAD}
+    return all([libc.mallopt(name, value) for name, value in wanted.items()])  # noqa: C419 (each is called)

@@ -4,10 +4,9 @@
 
 Bare: our network's forward pass alone, over the same images already decoded and in batches of 16.
 Torchvision: the same of torchvision's own GoogLeNet as it comes, untrained.
-Whole: decoding in worker processes, the same forward pass, and every list, histogram and statistic
-of 5,808 channels. In turns, some 256 images at a time, so that what else the machine does meets
-both; no image is decoded ahead while the bare pass runs. Peak memory is that of this process and
-of its workers, so far.
+Whole: a pass from its beginning to its end: decoding in worker processes, the same network, and
+every list, histogram and statistic of 5,808 channels. In turns, in each round. With --no-bare the
+whole pass alone: what memory it takes is that of this process and of its workers, at most so far.
 """
 
 from __future__ import annotations
@@ -39,25 +38,30 @@ def main() -> None:
     import torchvision
 
     import atlas
-    from atlas.examples.collect import BATCH, TOGETHER, chunks, columns_of, passing
+    from atlas.examples.ahead import BATCH
+    from atlas.examples.collect import chunks, columns_of, passing
+    from atlas.examples.limited import LimitedSource
     from atlas.examples.sources import open_source
     from atlas.examples.state import State
     from atlas.examples.view import Viewing
+    from atlas.memory import keep_freed_memory
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="googlenet-bvlc")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2, help="0: threads of this process")
     parser.add_argument("--no-bare", action="store_true", help="the whole pass alone, for memory")
     options = parser.parse_args()
     network = atlas.load_model(options.model, options.weights)
     source, viewing = open_source(options.dataset), Viewing(*network.view)
+    if options.images < len(source):
+        source = LimitedSource(source, options.images)
     layers = [layer.name for layer in network.layers]
     channels = columns_of(network, layers).total
     theirs = torchvision.models.googlenet(aux_logits=False, init_weights=False).eval()
-    bare = whole = other = 0.0
 
     def ours(x: torch.Tensor) -> None:
         for _ in network.walk(x, layers):
@@ -71,44 +75,39 @@ def main() -> None:
                 model(x.to(torch.float32).div(255).contiguous())
         return time.perf_counter() - start
 
-    images = 0
-    every = chunks(source)
-    group = max(1, BATCH * TOGETHER // len(every[0]))
-    state = State.empty(channels, 25)
-    with Workers(options.workers) if options.workers else nullcontext() as workers:
-        for at in range(0, len(every), group):
-            todo = every[at : at + group]
-            start = time.perf_counter()
-            *_, state = passing(network, source, layers, state, viewing, todo, workers=workers)
-            whole += time.perf_counter() - start
-            indices = [index for chunk in todo for index in chunk if index not in state.skipped]
-            images += len(indices)
-            pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
-            memory = f"peak {sum(map(peak, pids)) / 1e9:.2f} GB"
-            if options.no_bare:
-                print(f"{images:6} images   whole {images / whole:6.1f} a second   {memory}")
-                if images >= options.images:
-                    break
-                continue
-            views = np.stack([viewing.apply(source.load(index)) for index in indices])
-            bare += forward(ours, views)
-            other += forward(theirs, views)
-            print(
-                f"{images:6} images a second:   bare {images / bare:5.1f}   "
-                f"torchvision {images / other:5.1f}   whole {images / whole:5.1f}   {memory}",
-                flush=True,
-            )
-            if images >= options.images:
-                break
-    print()
-    if not options.no_bare:
+    def whole_pass() -> float:
+        state, every, shown = State.empty(channels, 25), chunks(source), 0
+        start = time.perf_counter()
+        with Workers(options.workers) if options.workers else nullcontext() as workers:
+            for state in passing(network, source, layers, state, viewing, every, workers=workers):
+                seconds = time.perf_counter() - start
+                if options.no_bare and state.images >= shown + 1000:
+                    shown = state.images
+                    pids = [os.getpid(), *(one.pid for one in multiprocessing.active_children())]
+                    memory = f"peak {sum(map(peak, pids)) / 1e9:.2f} GB"
+                    print(f"{shown:6} images   {shown / seconds:6.1f} a second   {memory}")
+        assert state.images + len(state.skipped) == len(source)
+        return time.perf_counter() - start
+
+    keep_freed_memory()
+    times: list[tuple[float, float, float]] = []
+    if options.no_bare:
+        whole_pass()
+    else:
+        views = np.stack([viewing.apply(source.load(index)) for index in range(len(source))])
+        forward(ours, views[: 4 * BATCH]), forward(theirs, views[: 4 * BATCH])
+        for _ in range(options.rounds):
+            times.append((forward(ours, views), forward(theirs, views), whole_pass()))
+            each = [f"{len(views) / seconds:6.1f}" for seconds in times[-1]]
+            print("images a second: bare {} torchvision {} whole {}".format(*each), flush=True)
+        bare, other, whole = map(sum, zip(*times, strict=True))
         print(
-            f"the whole pass runs at {bare / whole:.0%} of the bare network, "
+            f"\nthe whole pass runs at {bare / whole:.0%} of the bare network, "
             f"{other / whole:.0%} of torchvision's"
         )
     print(
         f"channel-atlas {atlas.__version__}, torch {torch.__version__}, "
-        f"python {platform.python_version()}, {channels:,} channels, "
+        f"python {platform.python_version()}, {channels:,} channels, {len(source):,} images, "
         f"batches of {BATCH}, {options.workers} workers"
     )
 

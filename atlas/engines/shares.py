@@ -12,6 +12,7 @@ import torch
 from atlas.engines.pool import TRIES, Event
 from atlas.errors import WorkError
 from atlas.examples import collect
+from atlas.examples.ahead import BATCH
 from atlas.examples.checkpoint import unpack_state
 from atlas.examples.state import State
 
@@ -29,7 +30,7 @@ def grouped(chunks: Sequence[range], workers: int) -> list[Run]:
     matter, short enough for nobody to wait long for the last one.
     """
     images = sum(len(chunk) for chunk in chunks)
-    least = collect.TOGETHER * collect.BATCH
+    least = collect.TOGETHER * BATCH
     share = max(least, min(math.ceil(images / (16 * workers)), 16 * least))
     runs: list[Run] = []
     for chunk in chunks:

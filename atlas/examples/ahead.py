@@ -15,6 +15,9 @@ from atlas.examples.sources import Source
 from atlas.examples.view import Viewing
 from atlas.examples.workers import Encoded, View, Workers
 
+BATCH = 16
+"""Images that are decoded together."""
+
 THREADS = 2
 """Threads that decode where no processes do."""
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from atlas.examples.ranking import NONE, Ranking, priority
+from atlas.examples.insert import insert
+from atlas.examples.ranking import NONE, Ranking
 
 BUCKETS = 128
 FINEST = -40
 """Smallest exponent of w: what a channel that never varies has."""
+
+TOGETHER = 1024
+"""Channels whose buckets move at a time: their images are sorted, in many arrays as large."""
 
 
 @dataclass(frozen=True)
@@ -52,22 +55,17 @@ class Buckets:
     def update(self, values: Tensor, images: Tensor, where: Tensor) -> Buckets:
         """With the values (B, C) of more images (B,) and their flat map positions (B, C).
 
-        Counts and images are changed in place where the grid stays: this state is used up.
+        Counts and images are changed in place: this state is used up.
         """
         wide = values.double()
         low = torch.minimum(self.low, wide.amin(0))
         high = torch.maximum(self.high, wide.amax(0))
-        exponent = _exponent(low, high)
-        first = _first(low, exponent)
-        if bool(((exponent == self.exponent) & (first == self.first)).all()):
-            grown = replace(self, low=low, high=high)
-        else:
-            grown = self.onto(low, high)
+        grown = self._moved_onto(low, high, self)
         if not grown.images.key.movedim(0, -1).is_contiguous():
             grown = replace(grown, images=_laid_out(grown.images))
         place = (_index(wide, grown.exponent) - grown.first).T.contiguous()
         grown.counts.scatter_add_(1, place, torch.ones_like(place))
-        _insert(_by_bucket(grown.images), place, images, values, where)
+        insert(grown.images, place, images, values, where)
         return grown
 
     def merge(self, other: Buckets) -> Buckets:
@@ -78,22 +76,20 @@ class Buckets:
 
     def onto(self, low: Tensor, high: Tensor) -> Buckets:
         """A copy on the grid that reaches from `low` to `high`, which must include its own."""
+        images = Ranking(*(getattr(self.images, name).clone() for name in _FIELDS))
+        return self._moved_onto(low, high, replace(self, counts=self.counts.clone(), images=images))
+
+    def _moved_onto(self, low: Tensor, high: Tensor, room: Buckets) -> Buckets:
+        """As `onto`, in the memory of `room`, which has the same counts and images."""
         exponent = _exponent(low, high)
         first = _first(low, exponent)
-        result = Buckets(
-            low,
-            high,
-            exponent,
-            first,
-            self.counts.clone(),
-            Ranking(*(getattr(self.images, n).clone() for n in ("key", "image", "value", "where"))),
-        )
+        result = Buckets(low, high, exponent, first, room.counts, room.images)
         moved = (exponent != self.exponent) | (first != self.first)
         moved &= self.low.isfinite()
         coarser = moved & (exponent != self.exponent)
         for change, channels in ((self._shift, moved & ~coarser), (self._move, coarser)):
-            if bool(channels.any()):
-                change(result, channels.nonzero()[:, 0])
+            for some in torch.split(channels.nonzero()[:, 0], TOGETHER):
+                change(result, some)
         return result
 
     def _shift(self, result: Buckets, channels: Tensor) -> None:
@@ -170,80 +166,8 @@ def _exponent(low: Tensor, high: Tensor) -> Tensor:
     return torch.maximum(exponent, reach - 50)
 
 
-def _by_bucket(ranking: Ranking) -> dict[str, Tensor]:
-    """Fields of a ranking (k, C, B) as (C · B, k), sharing their memory."""
-    return {name: getattr(ranking, name).movedim(0, -1).view(-1, ranking.k) for name in _FIELDS}
-
-
 def _laid_out(ranking: Ranking) -> Ranking:
     """The same ranking (k, C, B), with the places of a bucket beside each other in memory."""
     return Ranking(
         *(getattr(ranking, name).movedim(0, -1).contiguous().movedim(-1, 0) for name in _FIELDS)
     )
-
-
-def _insert(
-    fields: dict[str, Tensor], place: Tensor, images: Tensor, values: Tensor, where: Tensor
-) -> None:
-    """Put images (N,) into their buckets, `place` (C, N), in place, where their keys are good
-    enough; `values`, `where` are (N, C)."""
-    channels, count = place.shape
-    k = fields["key"].shape[1]
-    key, by_key = (-priority(images)).sort(descending=True)
-    column = torch.arange(count, device=place.device)
-    # Each channel's images by bucket, in a bucket by key: one sort, since the code says both.
-    bits = max(1, (count - 1).bit_length())
-    code = _sorted(((place[:, by_key] << bits) + column).to(torch.int32))
-    bucket, nth = code >> bits, code & ((1 << bits) - 1)
-    begins = torch.ones_like(bucket, dtype=torch.bool)
-    begins[:, 1:] = bucket[:, 1:] != bucket[:, :-1]
-    rank = column - torch.where(begins, column, 0).cummax(dim=1).values
-    slot = bucket + torch.arange(channels, device=place.device)[:, None] * BUCKETS
-    enters = (rank < k) & (key[nth] > fields["key"][:, -1][slot])
-    if not bool(enters.any()):
-        return
-    channel, at = enters.nonzero(as_tuple=True)
-    rank, slot, nth = rank[channel, at], slot[channel, at], nth[channel, at]
-    # The first of a bucket enters if any does: it marks where the bucket's row begins.
-    first = rank == 0
-    rows, row = slot[first].long(), first.cumsum(0) - 1
-    image = by_key[nth]
-    fresh = Ranking.empty(k, (len(rows),), place.device)
-    new = {
-        "key": key[nth],
-        "image": images[image],
-        "value": values[image, channel],
-        "where": where[image, channel],
-    }
-    if bool((fields["key"][:, 0] == -torch.inf).all()):  # nothing to merge with
-        for name, entries in new.items():
-            fields[name][slot, rank] = entries.to(fields[name].dtype)
-        return
-    both = {}
-    for name, entries in new.items():
-        room = getattr(fresh, name).T.contiguous()
-        room[row, rank] = entries.to(room.dtype)
-        both[name] = torch.cat([fields[name].index_select(0, rows), room], dim=1)
-    order = _merged(both["key"][:, :k], both["key"][:, k:])[:, :k]
-    for name, field in fields.items():
-        field.index_copy_(0, rows, both[name].gather(1, order))
-
-
-def _sorted(rows: Tensor) -> Tensor:
-    """Rows of int32 sorted; on the CPU by NumPy, which is fifty times as fast at it."""
-    if rows.device.type != "cpu":
-        return rows.sort(dim=1).values
-    return torch.from_numpy(np.sort(rows.numpy(), axis=1))
-
-
-def _merged(one: Tensor, two: Tensor) -> Tensor:
-    """The order, descending, of rows (N, k) beside (N, k), each descending already: (N, 2k).
-
-    A number's place is how many stand before it: for rows this short found in less than half
-    the time of a sort.
-    """
-    after_two = (two[:, None, :] > one[:, :, None]).sum(2)
-    after_one = (one[:, None, :] >= two[:, :, None]).sum(2)
-    column = torch.arange(2 * one.shape[1], device=one.device)
-    place = torch.cat([after_two, after_one], dim=1) + column % one.shape[1]
-    return torch.empty_like(place).scatter_(1, place, column.expand_as(place))

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from atlas.errors import DatasetError
-from atlas.examples.ahead import batches
+from atlas.examples.ahead import BATCH, batches
 from atlas.examples.crop import crop_boxes
 from atlas.examples.distinct import choose, overlaps
-from atlas.examples.look import Columns, Look, look_at
+from atlas.examples.look import Columns, Look
+from atlas.examples.looking import beside, looks
 from atlas.examples.receptive import ReceptiveField, theoretical
 from atlas.examples.sources import Source
 from atlas.examples.state import State
@@ -27,10 +28,9 @@ from atlas.examples.view import Viewing
 from atlas.examples.workers import Workers
 from atlas.models.network import Network
 
-VERSION = 5
+VERSION = 6
 """Version of the examples stage: raised whenever the same input would give other tables."""
 
-BATCH = 16
 CHUNK, MOST_CHUNKS = 64, 512
 """Fewest images of a chunk, and most chunks of a dataset."""
 
@@ -120,21 +120,21 @@ def passing(
     columns = columns_of(network, layers)
     todo = [chunk for chunk in todo if chunk.start not in state.seen]
     done = state.images + len(state.skipped)
-    looks: list[Look] = []
+    seen: list[list[Look]] = []
     labels: list[str] = []
     skipped: dict[int, dict[int, str]] = {}
     maps: Mapping[str, tuple[int, int]] = {}
-    for batch in batches(source, viewing, todo, BATCH, workers):
+    # Sums stay to the end. Each in a block of its own would lie between larger ones that come and
+    # go, and the memory around it would be lost: half a gigabyte after 12,000 images.
+    room = torch.empty(len(todo), *state.best.shape, dtype=torch.float64, device=device)
+    homes = {chunk.start: home for chunk, home in zip(todo, room, strict=True)}
+    every = batches(source, viewing, todo, BATCH, workers)
+    for batch, pieces in looks(network, every, columns, device):
         start = batch.chunk.start
         skipped[start] = skipped.get(start, {}) | batch.skipped
-        if batch.numbers:
-            x = torch.from_numpy(np.stack(batch.views)).to(device).permute(0, 3, 1, 2)
-            x = x.to(torch.float32).div_(255)
-            images = torch.tensor(batch.numbers, device=device)
-            labels += [source.items[number].label for number in batch.numbers]
-            with torch.inference_mode():
-                look, maps = look_at(network, x, images, start, columns)
-            looks.append(look)
+        labels += [source.items[number].label for number in batch.numbers]
+        seen.append([look for look, _ in pieces])
+        maps = pieces[0][1] if pieces else maps
         done += len(batch.numbers) + len(batch.skipped)
         if progress is not None:
             progress(done)
@@ -142,11 +142,14 @@ def passing(
         # sums are added in the same order wherever a pass begins.
         more = math.ceil(len(batch.chunk) / BATCH) if batch.last else 1
         ends = batch.last and batch.chunk is todo[-1]
-        if ends or len(looks) + more > TOGETHER:
-            if looks:
-                with torch.inference_mode():
-                    state = state.updated(Look.joined(looks), labels, maps)
-            looks, labels = [], []
+        if ends or len(seen) + more > TOGETHER:
+            if labels:
+                with beside():
+                    look = Look.joined([look for batch in seen for look in batch])
+                    state = state.updated(look, labels, maps)
+                    for chunk in look.sums:
+                        state.sums[chunk] = homes[chunk].copy_(state.sums[chunk])
+            seen, labels = [], []
             for chunk, reasons in skipped.items():
                 state = state.without(chunk, reasons)
             skipped = {}

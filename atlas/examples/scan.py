@@ -2,22 +2,20 @@
 
 On the CPU one compiled loop (Numba) reads the maps once, and rectifies them on its way for the
 network; PyTorch needs a reading for each of the seven numbers, and longer to say where an extreme
-is. The loop takes half of the threads: the rest decode photographs. Where there is no Numba, or the
-maps are elsewhere, PyTorch does it.
+is. Where there is no Numba, or the maps are elsewhere, PyTorch does it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from atlas.compiled import compiled
 
 SLAB = 4_000_000
 """Bytes that PyTorch goes over again and again on a CPU: they stay in its caches."""
@@ -41,11 +39,16 @@ class Scan(NamedTuple):
 def scan(maps: Tensor) -> Scan:
     """See `Scan`. The maps may be used up."""
     on_cpu = maps.device.type == "cpu" and maps.dtype == torch.float32
-    loop = _compiled() if on_cpu else None
+    loop = compiled(_scan) if on_cpu else None
     maps = maps.permute(0, 2, 3, 1)
     if loop is None or not maps.is_contiguous():
         return _by_torch(maps.contiguous())
     return _by_loop(maps.numpy(), loop)
+
+
+def prepare() -> None:
+    """Have the loop compiled, or loaded, which takes half a second."""
+    scan(torch.zeros(1, 1, 1, 1))
 
 
 def _by_torch(maps: Tensor) -> Scan:
@@ -98,34 +101,8 @@ def _by_loop(maps: NDArray[np.float32], loop: Callable[..., None]) -> Scan:
     shape = (len(maps), maps.shape[3])
     kinds = [np.float32] * 2 + [np.int32] * 2 + [np.float64] * 3
     found = [np.empty(shape, kind) for kind in kinds]
-    threads = min(len(maps), max(1, torch.get_num_threads() // 2))
-    if threads == 1:
-        loop(maps, *found)
-    else:
-        cuts = [len(maps) * n // threads for n in range(threads + 1)]
-        parts = [slice(*cut) for cut in pairwise(cuts)]
-        list(_pool(threads).map(lambda at: loop(maps[at], *(one[at] for one in found)), parts))
+    loop(maps, *found)
     return Scan(True, *(torch.from_numpy(one) for one in found))
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads)
-
-
-@cache
-def _compiled() -> Callable[..., None] | None:
-    """The loop, compiled in a second and kept for the next time; None where there is no Numba."""
-    try:
-        from numba import njit
-    except ImportError:
-        return None
-    how: dict[str, Any] = {"nogil": True, "fastmath": {"contract", "nsz"}}
-    try:
-        compiled: Callable[..., None] = njit(cache=True, **how)(_scan)
-    except RuntimeError:  # there is no place where it could be kept
-        compiled = njit(**how)(_scan)
-    return compiled
 
 
 def _scan(

@@ -56,14 +56,12 @@ def _views(batch: Sequence[Encoded], viewing: Viewing) -> list[View]:
     return [view_of(encoded, viewing) for encoded in batch]
 
 
-def _begin() -> None:
-    """A worker leaves Ctrl-C to its parent, and goes when the parent is gone.
+def _start() -> None:
+    """Nothing: asked for it, a worker starts before there is something to decode."""
 
-    It takes what the network leaves of the processors: a thread of the network's that has to share
-    its own holds up all the others.
-    """
-    if hasattr(os, "nice"):
-        os.nice(19)
+
+def _begin() -> None:
+    """A worker leaves Ctrl-C to its parent, and goes when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
@@ -92,6 +90,8 @@ class Workers:
     def __init__(self, count: int) -> None:
         self.count = count
         self._pool = self._fresh(count)
+        for _ in range(count):
+            self._pool.submit(_start)
 
     @staticmethod
     def _fresh(count: int) -> ProcessPoolExecutor:

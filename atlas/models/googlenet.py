@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from atlas.models.alone import max_pool, normalized
 from atlas.models.dialect import (
     BLOCKS,
     Dialect,
@@ -22,7 +23,6 @@ from atlas.models.dialect import (
     conv_shapes,
     layers_of,
 )
-from atlas.models.lrn import local_response_norm
 from atlas.models.network import LOGITS, Relu, Window
 from atlas.models.packed import PackedConvolution, can_pack, folded, folded_weight
 from atlas.units import find_layer
@@ -99,7 +99,9 @@ class GoogLeNet(nn.Module):
         bias: Tensor = getattr(self, f"{name}_bias")
         if not len(weight):  # a block whose channels asked for come from its pooling branch
             return x[:, :0]
-        if self._packed is None:
+        wanted = torch.is_grad_enabled() and x.requires_grad
+        swift = stride == 2 and x.dtype == torch.float32 and not wanted  # as it is
+        if self._packed is None or swift:
             return F.conv2d(x, weight, bias, stride=stride, padding=padding)
         if stride == 2:
             x, padding = folded(x, weight.shape[2], padding), 0
@@ -251,19 +253,19 @@ class GoogLeNet(nn.Module):
         if self._width(f"{name}_5x5"):
             parts.append(self._conv(relu(five), f"{name}_5x5", padding=self.dialect.five // 2))
         if self._width(f"{name}_pool_reduce"):
-            parts.append(self._conv(F.max_pool2d(x, 3, 1, 1), f"{name}_pool_reduce"))
+            parts.append(self._conv(max_pool(x, 3, 1, 1), f"{name}_pool_reduce"))
         yield name, torch.cat(parts, dim=1)
 
     def _pool(self, x: Tensor, kernel: int = 3) -> Tensor:
         if self.dialect.tensorflow_padding:
             x = F.pad(x, (0, 1, 0, 1), value=float("-inf"))
-            return F.max_pool2d(x, kernel, 2)
-        return F.max_pool2d(x, kernel, 2, ceil_mode=True)
+            return max_pool(x, kernel, 2)
+        return max_pool(x, kernel, 2, ceil_mode=True)
 
     def _norm(self, x: Tensor) -> Tensor:
         if self.dialect.lrn is None:
             return x
-        return local_response_norm(x, *self.dialect.lrn)
+        return normalized(x, *self.dialect.lrn)
 
     def path(self, layer: str) -> tuple[Window, ...]:
         """Kernel, stride and leading padding of every window on the widest path to a layer."""

@@ -122,7 +122,8 @@ def same(one, other):
 @pytest.fixture
 def small_runs(monkeypatch):
     """Chunks are handed out one by one."""
-    monkeypatch.setattr("atlas.examples.collect.BATCH", 8)
+    for module in ("examples.collect", "engines.shares"):
+        monkeypatch.setattr(f"atlas.{module}.BATCH", 8)
     monkeypatch.setattr("atlas.examples.collect.TOGETHER", 1)
 
 

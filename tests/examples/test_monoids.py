@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from atlas.examples import insert
 from atlas.examples.buckets import BUCKETS, Buckets
 from atlas.examples.ranking import NONE, Ranking, priority
 
@@ -95,7 +96,10 @@ def test_a_ranking_merged_with_itself_is_itself():
     assert same(whole.merge(Ranking.empty(5, (C,))), whole)
 
 
-def test_buckets_equal_brute_force():
+@pytest.mark.parametrize("numba", [True, False])
+def test_buckets_equal_brute_force(monkeypatch, numba):
+    if not numba:
+        monkeypatch.setattr(insert, "compiled", lambda _: None)
     values, images, where = data(400)
     got = bucketed(values, images, where, 16)
     keys = priority(images)
