@@ -79,14 +79,14 @@ def main() -> None:
         state, every, shown = State.empty(channels, 25), chunks(source), 0
         start = time.perf_counter()
         with Workers(options.workers) if options.workers else nullcontext() as workers:
-            for state in passing(network, source, layers, state, viewing, every, workers=workers):
+            for now in passing(network, source, layers, state, viewing, every, workers=workers):
                 seconds = time.perf_counter() - start
-                if options.no_bare and state.images >= shown + 1000:
-                    shown = state.images
+                if options.no_bare and now.images >= shown + 1000:
+                    shown = now.images
                     pids = [os.getpid(), *(one.pid for one in multiprocessing.active_children())]
                     memory = f"peak {sum(map(peak, pids)) / 1e9:.2f} GB"
                     print(f"{shown:6} images   {shown / seconds:6.1f} a second   {memory}")
-        assert state.images + len(state.skipped) == len(source)
+        assert now.images + len(now.skipped) == len(source)
         return time.perf_counter() - start
 
     keep_freed_memory()
