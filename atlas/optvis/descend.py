@@ -10,7 +10,7 @@ variables x with n values an image, gradient g of the objective, and learning ra
     steepest-linf          η sign g             … of given largest change
     steepest-decorrelated  η √n P g / √(gᵀPg)   … of given length in decorrelated space
 
-Over the last steps the rate falls (`Recipe.settle`).
+Over the last share of the steps the rate falls evenly to `AT_REST` of it (`Recipe.settle`).
 
 P is the covariance of natural images: 1 / max(f, 1/S)² over frequencies, and M Mᵀ over colours
 where the variables do not have colours decorrelated already. With the factor √n a value changes
@@ -24,6 +24,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from atlas.optvis.capture import recorded
 from atlas.optvis.colour import IDENTITY, normalized
 from atlas.optvis.parameterize import frequency_scale
 from atlas.optvis.recipe import Recipe
@@ -47,11 +48,20 @@ class Optimizer:
         own: int | None = None,
     ) -> None:
         self._own = len(variables) if own is None else own
-        self._steps, self._settle, self._taken = recipe.steps, recipe.settle, 0
-        self._variables, self._name, self._rate = variables, recipe.optimizer, recipe.rate
+        self._steps, self._settle = recipe.steps, recipe.settle
+        self._variables, self._name, self._most = variables, recipe.optimizer, recipe.rate
+        self._rate: float | Tensor = self._most
+        if recorded(device):
+            self._rate = torch.tensor(self._most, device=device)
         self._adam: torch.optim.Adam | None = None
         if recipe.optimizer == "adam":
-            self._adam = torch.optim.Adam(variables, lr=recipe.rate, fused=True, maximize=True)
+            self._adam = torch.optim.Adam(
+                variables,
+                lr=self._rate,
+                fused=True,
+                maximize=True,
+                capturable=torch.device(device).type == "cuda",
+            )
         if recipe.optimizer == "steepest-decorrelated":
             matrix = normalized(IDENTITY if recipe.decorrelate else recipe.colours, device)
             self._colours = matrix @ matrix.T
@@ -62,24 +72,29 @@ class Optimizer:
         """Whether no finite gradient can step to what is not finite."""
         return self._adam is not None
 
+    def begin(self, number: int) -> None:
+        """Get ready for step `number`."""
+        left = 1 - number / max(1, self._steps)
+        settled = max(AT_REST, left / self._settle) if left < self._settle else 1.0
+        if isinstance(self._rate, Tensor):
+            self._rate.fill_(self._most * settled)
+        else:
+            self._rate = self._most * settled
+
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
         """One step; `gradients` of the objective, as the variables are."""
-        rate = self._rate * self._settled()
-        self._taken += 1
         if self._adam is not None:
-            self._adam.param_groups[0]["lr"] = rate
+            self._adam.param_groups[0]["lr"] = self._rate
             for variable, gradient in zip(self._variables, gradients, strict=True):
                 variable.grad = gradient
             self._adam.step()
             return
         for variable, direction in zip(self._variables, self._directions(gradients), strict=True):
-            variable.add_(direction, alpha=rate)
-
-    def _settled(self) -> float:
-        """1, and over the last share of the steps evenly down to `AT_REST`."""
-        left = 1 - self._taken / max(1, self._steps)
-        return max(AT_REST, left / self._settle) if left < self._settle else 1.0
+            if isinstance(self._rate, Tensor):
+                variable.add_(direction * self._rate)
+            else:
+                variable.add_(direction, alpha=self._rate)
 
     def _directions(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
         if self._name == "sgd":

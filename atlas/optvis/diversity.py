@@ -78,7 +78,8 @@ class Diversity:
         weight: float = 1.0,
         device: torch.device | str = "cpu",
     ) -> None:
-        self._steps, self._taken, self._weight = steps, 0, weight
+        self._steps, self._weight = steps, weight
+        self._released = torch.zeros((), device=device)  # the weight of this step
         self._floor = NONE_AT ** max(1.0, weight)
         self._mean: Tensor | None = None
         alike: dict[tuple[str, int], list[DiverseSet]] = {}
@@ -93,6 +94,11 @@ class Diversity:
             for (layer, _), members in alike.items()
         ]
 
+    def begin(self, number: int) -> None:
+        """Get ready for step `number`."""
+        release = min(1.0, (1 - number / self._steps) / RELEASE)
+        self._released.fill_(self._weight * release)
+
     def __call__(self, taps: Mapping[str, Tensor], objective: Tensor) -> Tensor:
         """What to subtract from the batch's summed objective.
 
@@ -101,16 +107,17 @@ class Diversity:
             objective: (B,), each image's objective at this step.
         """
         now = objective.detach()
-        self._mean = now if self._mean is None else MEMORY * self._mean + (1 - MEMORY) * now
-        release = min(1.0, (1 - self._taken / self._steps) / RELEASE)
-        self._taken += 1
+        if self._mean is None:
+            self._mean = now.clone()
+        else:
+            self._mean.copy_(MEMORY * self._mean + (1 - MEMORY) * now)
         total = now.new_zeros(())
         for layer, rows, references in self._groups:
             reference = self._mean[references][:, None]
             # A log-probability or a distance is never above zero: there is no share of it.
             share = torch.where(reference > 0, self._mean[rows] / reference, FULL_AT)
             strength = ((share - self._floor) / (FULL_AT - self._floor)).clamp(0, 1)
-            scale = self._weight * release * strength * now[rows].abs()
+            scale = self._released * strength * now[rows].abs()
             scale = scale[:, :, None, None, None]
             images = taps[layer][rows]
             # The value of `images`, with its gradient scaled per image.

@@ -95,6 +95,11 @@ class Ensemble:
         stacked = np.stack([draws[seed] for seed in self.starts], axis=1)
         return torch.from_numpy(stacked).to(self._device)
 
+    def begin(self, number: int) -> None:
+        """Get ready for step `number`."""
+        if self._diversity is not None:
+            self._diversity.begin(number)
+
     def strive(self, images: Tensor, theta: Tensor | None, relu: Relu) -> tuple[Tensor, Tensor]:
         """One look at images (B, 3, S, S) under one step's maps.
 

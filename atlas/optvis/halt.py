@@ -38,7 +38,7 @@ class Halt:
         together: groups of rows that stop when all of them have converged.
 
     Attributes:
-        alive: (B,) bool, rows that move.
+        alive: (B,) bool, rows that move; as all of it, changed in place (`capture`).
         finite: (B,) bool, rows that never stopped being finite.
         taken: (B,) steps taken.
     """
@@ -67,7 +67,6 @@ class Halt:
         """Note a step's objective (B,) and its `magnitudes` of gradients, before it is taken."""
         self.stop(~(objective.isfinite() & largest.isfinite()))
         self._sum += objective.detach().nan_to_num()
-        self._steps += 1
 
     def stop(self, unsound: Tensor) -> None:
         """Stop the rows (B,) that are no longer finite."""
@@ -77,6 +76,7 @@ class Halt:
     def stepped(self) -> bool:
         """Count the step and judge convergence; whether any row still moves."""
         self.taken += self.alive
+        self._steps += 1
         if self._steps % WINDOW:
             return True
         if self._tolerance > 0:
@@ -89,5 +89,5 @@ class Halt:
                     done = (converged[rows] | ~self.alive[rows]).all()
                     self.alive[rows] &= ~done
             self._last = mean
-            self._sum = torch.zeros_like(self._sum)
+            self._sum.zero_()
         return bool(self.alive.any())

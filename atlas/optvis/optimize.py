@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from atlas.errors import RecipeError
-from atlas.models.network import Network
+from atlas.models.network import Network, Relu
 from atlas.optvis.achieved import Achieved, high_frequency, robust_scores, saturation
+from atlas.optvis.capture import WARM, Recorded, recorded
 from atlas.optvis.descend import Optimizer
 from atlas.optvis.ensemble import Ensemble
 from atlas.optvis.filters import bilateral, gaussian_blur, normalize_laplacian
@@ -144,15 +145,10 @@ def optimize(
     started = torch.zeros_like(halt.alive)
     strip: dict[int, NDArray[np.uint8]] = {}
 
-    for number in range(recipe.steps):
-        if check is not None:
-            check()
-        if number in checkpoints:
-            strip[number] = _pixels(parameterization, variables)
-        relu = redirected_relu if number < recipe.redirect_steps else F.relu
+    def step(number: int, theta: Tensor | None, relu: Relu) -> None:
         images = parameterization(variables)
         _filter_gradient(images, recipe)
-        achieved, total = ensemble.strive(images, None if thetas is None else thetas[number], relu)
+        achieved, total = ensemble.strive(images, theta, relu)
         if penalties:
             total = total - (penalties(images) * achieved.detach().abs()).sum()
         # Redirected ReLUs expect a loss, whose negative gradient is the way up.
@@ -162,8 +158,27 @@ def optimize(
             observe(Step(number, copies, gradients, achieved.detach()))
         largest = magnitudes(gradients[: parameterization.own])
         halt.saw(achieved, largest)
-        started |= largest != 0
+        started.logical_or_(largest != 0)
         _step(parameterization, variables, gradients, optimizer, halt, recipe)
+
+    # What differs between steps that are recorded lies in tensors that stay.
+    place = None if thetas is None else torch.empty_like(thetas[0])
+    again = Recorded(partial(step, 0, place, F.relu))
+    eager = max(recipe.redirect_steps, WARM) if recorded(device) and not observe else recipe.steps
+    for number in range(recipe.steps):
+        if check is not None:
+            check()
+        if number in checkpoints:
+            strip[number] = _pixels(parameterization, variables)
+        optimizer.begin(number)
+        ensemble.begin(number)
+        theta = None if thetas is None else thetas[number]
+        if number < eager:
+            step(number, theta, redirected_relu if number < recipe.redirect_steps else F.relu)
+        else:
+            if place is not None and theta is not None:
+                place.copy_(theta)
+            again()
         if not halt.stepped():
             break
     with torch.no_grad():
@@ -214,7 +229,8 @@ def _step(
 ) -> None:
     """Step, filter the images, and take back what must not move or is no longer finite."""
     filtered = any(regularizer.name in _IMAGE_FILTERS for regularizer in recipe.regularizers)
-    if optimizer.bounded and not filtered and halt.alive.device.type == "cpu" and halt.alive.all():
+    asks = not recorded(halt.alive.device)  # on a GPU, to ask would be to wait
+    if optimizer.bounded and not filtered and asks and halt.alive.all():
         optimizer.step(gradients)  # nothing will have to be taken back
         return
     before = [variable.clone() for variable in variables]
