@@ -15,8 +15,8 @@ from atlas.examples.sources import Source
 from atlas.examples.view import Viewing
 from atlas.examples.workers import Encoded, View, Workers
 
-BATCH = 16
-"""Images that are decoded together."""
+BATCH, WIDE = 16, 64
+"""Images that are decoded together for a CPU, and for a device that fewer would not keep busy."""
 
 THREADS = 2
 """Threads that decode where no processes do."""

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from atlas.errors import DatasetError
-from atlas.examples.ahead import BATCH, batches
+from atlas.examples.ahead import BATCH, WIDE, batches
 from atlas.examples.crop import crop_boxes
 from atlas.examples.distinct import choose, overlaps
 from atlas.examples.look import Columns, Look
-from atlas.examples.looking import beside, looks
+from atlas.examples.looking import beside, looks, shared
 from atlas.examples.receptive import ReceptiveField, theoretical
 from atlas.examples.sources import Source
 from atlas.examples.state import State
@@ -128,8 +128,9 @@ def passing(
     # go, and the memory around it would be lost: half a gigabyte after 12,000 images.
     room = torch.empty(len(todo), *state.best.shape, dtype=torch.float64, device=device)
     homes = {chunk.start: home for chunk, home in zip(todo, room, strict=True)}
-    every = batches(source, viewing, todo, BATCH, workers)
-    for batch, pieces in looks(network, every, columns, device):
+    size = BATCH if shared(device) else WIDE
+    every = batches(source, viewing, todo, size, workers)
+    for batch, pieces in looks(network, every, columns, viewing.crop, device):
         start = batch.chunk.start
         skipped[start] = skipped.get(start, {}) | batch.skipped
         labels += [source.items[number].label for number in batch.numbers]
@@ -140,7 +141,7 @@ def passing(
             progress(done)
         # Chunks that are small share an update, but none lies in two that hold others too: so
         # sums are added in the same order wherever a pass begins.
-        more = math.ceil(len(batch.chunk) / BATCH) if batch.last else 1
+        more = math.ceil(len(batch.chunk) / size) if batch.last else 1
         ends = batch.last and batch.chunk is todo[-1]
         if ends or len(seen) + more > TOGETHER:
             if labels:

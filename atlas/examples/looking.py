@@ -35,6 +35,11 @@ Seen = tuple[Look, Mapping[str, tuple[int, int]]]
 """What was seen of some images, and the size of each layer's map."""
 
 
+def shared(device: torch.device | str) -> bool:
+    """Whether threads share out the images: on a CPU. Another device takes a batch whole."""
+    return torch.device(device).type == "cpu"
+
+
 @contextmanager
 def beside() -> Iterator[None]:
     """For what this thread computes on its own while others look: it takes no more than itself."""
@@ -51,19 +56,29 @@ def looks(
     network: Network,
     batches: Iterator[Batch],
     columns: Columns,
+    side: int,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[Batch, list[Seen]]]:
     """Each batch in its turn with what it shows in every channel, in pieces; the next are being
     looked at in the meantime.
 
     Args:
-        network: on `device`. One that is not a CPU takes a batch whole, one at a time.
+        network: on `device`.
+        side: of the views, in pixels.
     """
-    on_cpu = torch.device(device).type == "cpu"
+    on_cpu = shared(device)
     threads = torch.get_num_threads()
     lanes = min(MOST, threads) if on_cpu else 1
     if on_cpu and isinstance(network, Fitted):
         network = network.fitted(torch.float32)  # its weights packed
+
+    def ready() -> None:
+        """What takes half a second, and would depend on who comes first: weights are packed for
+        the shape they first meet, and products may be rounded otherwise for another."""
+        prepare()
+        with torch.inference_mode():
+            for _ in network.walk(torch.zeros(FEW, 3, side, side), tuple(columns.layers)):
+                pass
 
     def look(images: Sequence[int], views: Sequence[NDArray[np.uint8]], chunk: int) -> Seen:
         with torch.inference_mode():
@@ -90,8 +105,10 @@ def looks(
     going: deque[tuple[Batch, list[Future[Seen]]]] = deque()
     ahead = max(AHEAD, math.ceil(2 * lanes * FEW / BATCH)) if on_cpu else 1
     try:
-        pool.submit(prepare)  # until the first photographs are decoded
+        begins = pool.submit(ready) if on_cpu else None  # until the first batch is decoded
         for batch in batches:
+            if begins is not None:
+                begins.result()
             going.append(begun(batch))
             if len(going) > ahead:
                 yield ended()

@@ -42,7 +42,9 @@ def batches(count: int, size: int = 10, begun: list[int] | None = None):
 
 def seen(toy, count: int) -> list[Look]:
     found = []
-    for number, (batch, pieces) in enumerate(looks(toy, batches(count), columns_of(toy, LAYERS))):
+    for number, (batch, pieces) in enumerate(
+        looks(toy, batches(count), columns_of(toy, LAYERS), 32)
+    ):
         assert batch.chunk.start == number * 10
         assert [i for look, _ in pieces for i in look.images.tolist()] == batch.numbers
         found += [look for look, _ in pieces]
@@ -68,7 +70,7 @@ def test_the_number_of_threads_does_not_matter(toy, threads):
 def test_no_more_is_begun_than_will_soon_be_asked_for(toy, threads, count):
     threads(count)
     begun = []
-    going = looks(toy, batches(40, begun=begun), columns_of(toy, LAYERS))
+    going = looks(toy, batches(40, begun=begun), columns_of(toy, LAYERS), 32)
     next(going)
     time.sleep(0.2)
     assert len(begun) <= 2 + looking.AHEAD
@@ -86,7 +88,7 @@ def test_an_error_ends_it(toy, threads, monkeypatch):
 
     monkeypatch.setattr(looking, "look_at", failing)
     with pytest.raises(RuntimeError, match="not enough memory"):
-        list(looks(toy, batches(5), columns_of(toy, LAYERS)))
+        list(looks(toy, batches(5), columns_of(toy, LAYERS), 32))
     assert torch.get_num_threads() == 2
 
 

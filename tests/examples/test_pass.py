@@ -10,6 +10,7 @@ import torch
 
 from atlas.errors import WorkError
 from atlas.examples import collect as collecting
+from atlas.examples import insert, looking, scan
 from atlas.examples.collect import chunks, collect, columns_of, finish, passing
 from atlas.examples.ranking import priority
 from atlas.examples.receptive import theoretical
@@ -155,6 +156,28 @@ def test_parts_merged_in_any_order_are_one_pass(toy, source, count):
             merged = merged.merge(parts[i])
         assert same(finish_(toy, source, merged), finish_(toy, source, whole))
         assert same(merged.total(), whole.total())
+
+
+def test_a_pass_on_a_gpu_is_one_on_a_cpu(toy, source, monkeypatch):
+    """Its stand-in: batches of 64 as a whole, by PyTorch, one after the other."""
+    here = finish_(toy, source, state_of(toy, source))
+    sizes = []
+    see = looking.look_at
+
+    def noted(network, x, *arguments):
+        sizes.append(len(x))
+        return see(network, x, *arguments)
+
+    monkeypatch.setattr(looking, "look_at", noted)
+    for module in (looking, collecting):
+        monkeypatch.setattr(module, "shared", lambda _: False)
+    for module in (scan, insert):
+        monkeypatch.setattr(module, "compiled", lambda _: None)
+    there = finish_(toy, source, state_of(toy, source))
+    assert sizes == [63, 63, 21]  # of 64, 64 and 22, three of which cannot be read
+    assert there.pop("skipped") == here.pop("skipped")
+    for number, array in here.items():
+        torch.testing.assert_close(there[number], array, rtol=1e-5, atol=1e-5, equal_nan=True)
 
 
 def finish_(toy, source, state):
