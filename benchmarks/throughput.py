@@ -3,12 +3,15 @@
     python benchmarks/throughput.py --weights googlenet-bvlc.safetensors
 
 The bare pass is what no render can do without: forward through the network cut off at the layer and
-back to the image, in the same precision, with all of the layer's channels and nothing else. A step
-of ours is what more steps of a batch of positive renders take more: parameterization, transforms,
-penalties and optimizer included, set-up and scores at the end not, nor the first 16 steps, whose
-ReLUs are redirected. Both are measured in turn, and ratios taken pair by pair. `peak` is the share
-of the device's matrix product, measured here in the same precision and with as many threads, that
-the floating-point operations of the cut network (forward, and as many back to the image) come to.
+back to the image with all of the layer's channels and nothing else; `bare` in the same precision
+and with weights packed as ours are, `loaded` by the network as `load_model` gives it, in float32.
+A step of ours is what more steps of a batch of positive renders take more: parameterization,
+transforms, penalties and optimizer included, set-up and scores at the end not, nor the first 16
+steps, whose ReLUs are redirected. All are measured in turn, and ratios taken round by round; `a
+second`, images and steps; times, an image and a step; `ratio`, ours over what stands before it;
+`peak`, the share of the device's matrix product, measured here in the same precision and with as
+many threads, that the floating-point operations of the cut network (forward, and as many back to
+the image) come to.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import atlas
+from atlas.memory import keep_freed_memory
 from atlas.models.googlenet import GoogLeNet
 from atlas.optvis.optimize import optimize
 from atlas.optvis.precision import arithmetic
@@ -85,20 +89,22 @@ def ours(network: GoogLeNet, layer: str, batch: int, recipe: Recipe, steps: int)
 
 
 def row(network: GoogLeNet, layer: str, batch: int, recipe: Recipe, rounds: int) -> list[float]:
-    """Milliseconds an image-step of ours and of the bare pass, and the ratio: medians."""
+    """Milliseconds an image-step of ours, of the bare pass and of that of the network as loaded,
+    and the ratios of ours to both: medians."""
     steps = max(8, 64 // batch)
     lowered = network.fitted(arithmetic(recipe.precision, network.device))
     bare(lowered, layer, batch, recipe.size, 1)
-    pairs = [
+    measured = [
         (
             ours(network, layer, batch, recipe, steps),
             bare(lowered, layer, batch, recipe.size, steps),
+            bare(network, layer, batch, recipe.size, steps),
         )
         for _ in range(rounds)
     ]
-    mine, theirs = np.array(pairs).T
-    per = 1e3 / batch
-    return [np.median(mine) * per, np.median(theirs) * per, float(np.median(mine / theirs))]
+    mine, packed, loaded = np.array(measured).T * (1e3 / batch)
+    columns = (mine, packed, loaded, mine / packed, mine / loaded)
+    return [float(np.median(column)) for column in columns]
 
 
 def numbers(text: str) -> list[int]:
@@ -121,6 +127,7 @@ def main() -> None:
     parser.add_argument("--precisions", default="float32,bfloat16")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    keep_freed_memory()
     network = atlas.load_model(options.model, options.weights)
     if torch.cuda.is_available():
         network.to("cuda")
@@ -131,24 +138,30 @@ def main() -> None:
         peak = product_peak(dtype, network.device)
         used = str(dtype).removeprefix("torch.")
         print(f"\n{precision}, computed in {used}: products {peak / 1e9:.0f} GFLOP/s")
-        print(f"{'layer':9} {'batch':>5} {'size':>5}   a second  ms ours  ms bare  ratio   peak")
+        print("layer     batch  size   a second   ours ms: bare  ratio loaded  ratio   peak")
         for layer in names(options.layers, network):
             for size in options.sizes:
                 work = operations(network, layer, size)
                 for batch in options.batches:
                     recipe = Recipe(size=size, precision=name)
-                    mine, theirs, ratio = row(network, layer, batch, recipe, options.rounds)
-                    ratios.append(ratio)
+                    found = row(network, layer, batch, recipe, options.rounds)
+                    mine, bare_ms, loaded_ms, *both = found
+                    ratios.append(both)
                     share = work / (mine / 1e3) / peak
                     print(
-                        f"{layer:9} {batch:5} {size:5}  {1e3 / mine:9.1f} {mine:8.2f} "
-                        f"{theirs:8.2f} {ratio:6.2f} {share:6.0%}",
+                        f"{layer:9} {batch:5} {size:5}  {1e3 / mine:9.1f} {mine:6.2f} "
+                        f"{bare_ms:9.2f} {both[0]:6.2f} {loaded_ms:6.2f} {both[1]:6.2f} "
+                        f"{share:6.0%}",
                         flush=True,
                     )
-    print(
-        f"\na step takes {np.median(ratios):.2f} times as long as the bare pass "
-        f"(median; {max(ratios):.2f} at most)"
-    )
+    print()
+    for what, ratio in zip(
+        ("bare pass", "network as loaded"), zip(*ratios, strict=True), strict=True
+    ):
+        print(
+            f"a step takes {np.median(ratio):.2f} times as long as the {what} "
+            f"(median; {max(ratio):.2f} at most)"
+        )
     print(
         f"channel-atlas {atlas.__version__}, torch {torch.__version__}, "
         f"python {platform.python_version()}, {network.device.type}, {os.cpu_count()} cores, "
