@@ -147,18 +147,18 @@ def test_what_killed_writers_leave_is_swept_up(atlas, tmp_path, few):
 
 HIT = """
 import multiprocessing
-from atlas.examples import collect, workers
+from atlas.examples import looking, workers
 workers.FEWEST_IMAGES = 1
-look_at = collect.look_at
+look_at = looking.look_at
 def hit(*arguments):
-    collect.look_at = look_at
+    looking.look_at = look_at
     decoders = multiprocessing.active_children()
     assert len(decoders) == workers.workers_for(24)
     open("decoders.txt", "w").write(" ".join(str(one.pid) for one in decoders))
     for pid in ([one.pid for one in decoders] if {group} else []) + [os.getpid()]:
         os.kill(pid, signal.{signal})
     return look_at(*arguments)
-collect.look_at = hit
+looking.look_at = hit
 """
 """Has a signal hit the process when the network sees the first photographs, or its decoders too."""
 

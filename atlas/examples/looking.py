@@ -76,9 +76,10 @@ def looks(
         """What takes half a second, and would depend on who comes first: weights are packed for
         the shape they first meet, and products may be rounded otherwise for another."""
         prepare()
-        with torch.inference_mode():
-            for _ in network.walk(torch.zeros(FEW, 3, side, side), tuple(columns.layers)):
-                pass
+        if isinstance(network, Fitted):
+            with torch.inference_mode():
+                for _ in network.walk(torch.zeros(FEW, 3, side, side), tuple(columns.layers)):
+                    pass
 
     def look(images: Sequence[int], views: Sequence[NDArray[np.uint8]], chunk: int) -> Seen:
         with torch.inference_mode():

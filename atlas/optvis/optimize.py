@@ -162,7 +162,7 @@ def optimize(
         _step(parameterization, variables, gradients, optimizer, halt, recipe)
 
     # What differs between steps that are recorded lies in tensors that stay.
-    place = None if thetas is None else torch.empty_like(thetas[0])
+    place = None if thetas is None else thetas.new_empty(thetas.shape[1:])
     again = Recorded(partial(step, 0, place, F.relu))
     eager = max(recipe.redirect_steps, WARM) if recorded(device) and not observe else recipe.steps
     for number in range(recipe.steps):
