@@ -11,8 +11,8 @@ _LOCK = threading.Lock()
 
 
 def compiled(loop: Callable[..., None]) -> Callable[..., None] | None:
-    """A loop over NumPy arrays as machine code that holds no lock on the interpreter, made in a
-    second and kept for the next time; None where there is no Numba."""
+    """A loop over NumPy arrays as machine code that holds no lock on the interpreter, made once
+    and kept for the next time; None where there is no Numba."""
     with _LOCK:
         return _compiled(loop)
 

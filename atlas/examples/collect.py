@@ -125,7 +125,7 @@ def passing(
     skipped: dict[int, dict[int, str]] = {}
     maps: Mapping[str, tuple[int, int]] = {}
     # Sums stay to the end. Each in a block of its own would lie between larger ones that come and
-    # go, and the memory around it would be lost: half a gigabyte after 12,000 images.
+    # go, and memory would grow with every image: the heap would be in pieces.
     room = torch.empty(len(todo), *state.best.shape, dtype=torch.float64, device=device)
     homes = {chunk.start: home for chunk, home in zip(todo, room, strict=True)}
     size = BATCH if shared(device) else WIDE

@@ -73,7 +73,7 @@ def looks(
         network = network.fitted(torch.float32)  # its weights packed
 
     def ready() -> None:
-        """What takes half a second, and would depend on who comes first: weights are packed for
+        """What takes a while, and would depend on who comes first: weights are packed for
         the shape they first meet, and products may be rounded otherwise for another."""
         prepare()
         if isinstance(network, Fitted):

@@ -47,7 +47,7 @@ def scan(maps: Tensor) -> Scan:
 
 
 def prepare() -> None:
-    """Have the loop compiled, or loaded, which takes half a second."""
+    """Have the loop compiled, or loaded, which takes a while."""
     scan(torch.zeros(1, 1, 1, 1))
 
 

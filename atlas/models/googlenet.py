@@ -99,9 +99,10 @@ class GoogLeNet(nn.Module):
         bias: Tensor = getattr(self, f"{name}_bias")
         if not len(weight):  # a block whose channels asked for come from its pooling branch
             return x[:, :0]
-        wanted = torch.is_grad_enabled() and x.requires_grad
-        swift = stride == 2 and x.dtype == torch.float32 and not wanted  # as it is
-        if self._packed is None or swift:
+        differentiated = torch.is_grad_enabled() and x.requires_grad
+        # Folding a stride is for the gradient's sake; forward, in float32, it takes longer.
+        plain = stride == 2 and x.dtype == torch.float32 and not differentiated
+        if self._packed is None or plain:
             return F.conv2d(x, weight, bias, stride=stride, padding=padding)
         if stride == 2:
             x, padding = folded(x, weight.shape[2], padding), 0
